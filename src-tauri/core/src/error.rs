@@ -1,0 +1,59 @@
+//! What an error tells a person and a program.
+//!
+//! Each module has its own error enum; this trait is what the two shells need of all of them, so that a shell never
+//! looks at an error's text or variants.
+
+use std::error::Error;
+
+use serde::{Deserialize, Serialize};
+
+/// The kind of answer an error asks for, from which a shell takes its exit status or its screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// What the person gave can't be used; nothing was begun.
+    BadInput,
+    /// The work was not done; nothing is changed.
+    NotDone,
+    /// The vault can't be used (keyring or database); nothing was begun.
+    Unusable,
+    /// The work was broken off after something was written, and can be resumed.
+    Interrupted,
+}
+
+/// An error with two sentences for people and a stable code for programs.
+///
+/// `Display` is the first sentence: what happened, to which named thing.
+pub trait Explain: Error {
+    /// The stable code, in kebab-case (`host-key-changed`).
+    fn code(&self) -> &'static str;
+    /// The second sentence: what to do next.
+    fn hint(&self) -> String;
+    /// The name the user gave the thing it happened to, if there is one.
+    fn subject(&self) -> Option<String> {
+        None
+    }
+    /// What kind of answer it asks for.
+    fn class(&self) -> Class {
+        Class::NotDone
+    }
+}
+
+/// An error in the one shape that both shells show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
+pub struct Report {
+    /// The stable code.
+    pub code: String,
+    /// What happened, to which named thing.
+    pub message: String,
+    /// What to do next.
+    pub hint: String,
+    /// The name the user gave the thing.
+    pub subject: Option<String>,
+}
+
+impl Report {
+    /// Takes an error's two sentences, code and subject.
+    pub fn of(error: &dyn Explain) -> Self {
+        Self { code: error.code().to_owned(), message: error.to_string(), hint: error.hint(), subject: error.subject() }
+    }
+}
