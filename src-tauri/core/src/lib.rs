@@ -14,4 +14,5 @@
 //! - `rotation`: what to do next, and doing it
 
 pub mod clock;
+pub mod database;
 pub mod error;
