@@ -14,5 +14,6 @@
 //! - `rotation`: what to do next, and doing it
 
 pub mod clock;
+pub mod database;
 pub mod error;
 pub mod key;

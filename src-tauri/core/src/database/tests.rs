@@ -1,0 +1,266 @@
+use std::fs;
+
+use super::schema::MIGRATIONS;
+use super::*;
+use crate::clock::SystemClock;
+use crate::error::Explain;
+
+fn open(dir: &Path) -> Result<Database, DatabaseError> {
+    Database::open(dir, &SystemClock)
+}
+
+fn tables(database: &Database) -> i64 {
+    database
+        .read(|conn| -> Result<i64, DatabaseError> {
+            Ok(conn.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0))?)
+        })
+        .unwrap()
+}
+
+#[test]
+fn a_new_directory_gets_a_database_with_an_identity_that_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(&dir.path().join("a")).unwrap();
+    let id = first.vault_id().to_owned();
+    assert_eq!(id.len(), 32);
+    drop(first);
+    assert_eq!(open(&dir.path().join("a")).unwrap().vault_id(), id, "the keyring items would be lost");
+    assert_ne!(open(&dir.path().join("b")).unwrap().vault_id(), id, "two data directories must not share items");
+    assert!(!dir.path().join("a/keywheel-before-v1.db").exists(), "there is nothing to copy before the first version");
+}
+
+#[test]
+fn two_openings_share_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = open(dir.path()).unwrap();
+    let two = open(dir.path()).unwrap();
+    one.write(|tx| -> Result<(), DatabaseError> {
+        tx.execute("INSERT INTO setting VALUES ('a', 'b')", [])?;
+        Ok(())
+    })
+    .unwrap();
+    let value: String = two
+        .read(|conn| -> Result<_, DatabaseError> {
+            Ok(conn.query_row("SELECT value FROM setting WHERE name = 'a'", [], |row| row.get(0))?)
+        })
+        .unwrap();
+    assert_eq!(value, "b");
+}
+
+#[test]
+fn settings_of_the_connection_keep_what_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path()).unwrap();
+    let pragma = |name: &str| -> String {
+        database
+            .read(|conn| -> Result<String, DatabaseError> {
+                Ok(conn.pragma_query_value(None, name, |row| {
+                    let value: rusqlite::types::Value = row.get(0)?;
+                    Ok(format!("{value:?}"))
+                })?)
+            })
+            .unwrap()
+    };
+    assert_eq!(pragma("journal_mode"), "Text(\"wal\")");
+    assert_eq!(pragma("synchronous"), "Integer(2)", "a committed row could be lost in a power cut");
+    assert_eq!(pragma("foreign_keys"), "Integer(1)");
+}
+
+#[test]
+fn an_error_takes_the_whole_transaction_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path()).unwrap();
+    let failed = database.write(|tx| -> Result<(), DatabaseError> {
+        tx.execute("INSERT INTO setting VALUES ('a', 'b')", [])?;
+        Err(DatabaseError::Stopped)
+    });
+    assert!(failed.is_err());
+    let count: i64 = database
+        .read(|conn| -> Result<_, DatabaseError> {
+            Ok(conn.query_row("SELECT count(*) FROM setting", [], |row| row.get(0))?)
+        })
+        .unwrap();
+    assert_eq!(count, 0, "half a change would stay");
+}
+
+#[test]
+fn a_panic_leaves_the_database_usable_and_unchanged() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path()).unwrap();
+    let other = database.clone();
+    let panicked = std::thread::spawn(move || {
+        let _ = other.write(|tx| -> Result<(), DatabaseError> {
+            tx.execute("INSERT INTO setting VALUES ('a', 'b')", [])?;
+            panic!("a mistake of the caller");
+        });
+    })
+    .join();
+    assert!(panicked.is_err());
+    let count: i64 = database
+        .read(|conn| -> Result<_, DatabaseError> {
+            Ok(conn.query_row("SELECT count(*) FROM setting", [], |row| row.get(0))?)
+        })
+        .unwrap();
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn an_older_database_is_copied_before_it_is_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path()).unwrap();
+    database
+        .write(|tx| -> Result<(), DatabaseError> {
+            tx.execute("INSERT INTO setting VALUES ('before', 'yes')", [])?;
+            Ok(())
+        })
+        .unwrap();
+    let before = tables(&database);
+    drop(database);
+
+    let newer: Vec<&[&str]> = MIGRATIONS
+        .iter()
+        .copied()
+        .chain([&["CREATE TABLE two (a INTEGER) STRICT;"] as &[&str], &["CREATE TABLE three (a INTEGER) STRICT;"]])
+        .collect();
+    let database = Database::open_at_version(dir.path(), &SystemClock, &newer).unwrap();
+    assert_eq!(tables(&database), before + 2);
+    for (version, tables_then) in [(2, before), (3, before + 1)] {
+        let copy = dir.path().join(format!("keywheel-before-v{version}.db"));
+        let copied = Connection::open(&copy).unwrap();
+        let value: String =
+            copied.query_row("SELECT value FROM setting WHERE name = 'before'", [], |row| row.get(0)).unwrap();
+        assert_eq!(value, "yes", "a row written just before must be in the copy");
+        let count: i64 =
+            copied.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, tables_then, "the copy must be of the version before");
+    }
+    assert!(!dir.path().join("keywheel-before-v2.part").exists());
+}
+
+#[test]
+fn a_migration_that_fails_leaves_the_database_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let broken: Vec<&[&str]> =
+        MIGRATIONS.iter().copied().chain([&["CREATE TABLE two (a INTEGER) STRICT; NONSENSE;"] as &[&str]]).collect();
+    let error = Database::open_at_version(dir.path(), &SystemClock, &broken).unwrap_err();
+    assert_eq!(error.code(), "database-migration-failed");
+    assert_eq!(open(dir.path()).unwrap().vault_id().len(), 32, "the older program must still open it");
+}
+
+#[test]
+fn refuses_a_newer_database_and_names_the_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let newer: Vec<&[&str]> =
+        MIGRATIONS.iter().copied().chain([&["CREATE TABLE two (a INTEGER) STRICT;"] as &[&str]]).collect();
+    drop(Database::open_at_version(dir.path(), &SystemClock, &newer).unwrap());
+    let error = open(dir.path()).unwrap_err();
+    assert_eq!(error.code(), "database-newer");
+    let copy = dir.path().join(format!("keywheel-before-v{}.db", newer.len()));
+    assert!(error.hint().contains(copy.to_str().unwrap()), "the person must learn where the copy is: {}", error.hint());
+
+    fs::remove_file(&copy).unwrap();
+    let error = open(dir.path()).unwrap_err();
+    assert!(!error.hint().contains("keywheel-before"), "a copy that is gone must not be named: {}", error.hint());
+}
+
+#[test]
+fn refuses_a_file_that_is_no_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join(Database::FILE_NAME);
+    fs::write(
+        &file,
+        b"this is a letter, not a database; it is longer than a header of one hundred bytes, of course.\n",
+    )
+    .unwrap();
+    let before = fs::read(&file).unwrap();
+    assert_eq!(open(dir.path()).unwrap_err().code(), "database-damaged");
+    assert_eq!(fs::read(&file).unwrap(), before, "a file that is not ours must not be written to");
+}
+
+#[test]
+fn refuses_the_database_of_another_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = Connection::open(dir.path().join(Database::FILE_NAME)).unwrap();
+    other.execute_batch("CREATE TABLE bookmark (url TEXT);").unwrap();
+    drop(other);
+    assert_eq!(open(dir.path()).unwrap_err().code(), "database-not-ours");
+}
+
+#[test]
+fn a_truncated_database_is_damaged_not_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let file = dir.path().join(Database::FILE_NAME);
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let error = open(dir.path()).unwrap_err();
+    assert_eq!(error.code(), "database-damaged", "{error}");
+}
+
+#[test]
+fn a_database_held_by_another_process_is_reported_as_locked() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = open(dir.path()).unwrap();
+    let other = Connection::open(dir.path().join(Database::FILE_NAME)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    database.connection().busy_timeout(std::time::Duration::from_millis(20)).unwrap();
+    let error = database.write(|_| -> Result<(), DatabaseError> { Ok(()) }).unwrap_err();
+    assert_eq!(error.code(), "database-locked");
+}
+
+#[cfg(unix)]
+mod modes {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn nobody_else_can_read_the_directory_or_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("deep/er");
+        let database = open(&data).unwrap();
+        database
+            .write(|tx| -> Result<(), DatabaseError> {
+                tx.execute("INSERT INTO setting VALUES ('a', 'b')", [])?;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(mode(&data), 0o700);
+        let names: Vec<_> = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(names.iter().any(|name| name.ends_with("keywheel.db-wal")), "the log must be looked at too: {names:?}");
+        for name in names {
+            assert_eq!(mode(&name), 0o600, "{} can be read by others", name.display());
+        }
+    }
+
+    #[test]
+    fn a_folder_of_ours_that_was_opened_to_others_is_closed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()).unwrap());
+        set_mode(dir.path(), 0o755);
+        set_mode(&dir.path().join(Database::FILE_NAME), 0o644);
+        let _database = open(dir.path()).unwrap();
+        assert_eq!(mode(dir.path()), 0o700);
+        assert_eq!(mode(&dir.path().join(Database::FILE_NAME)), 0o600);
+    }
+
+    #[test]
+    fn refuses_an_open_folder_that_holds_other_things_and_leaves_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("letter.txt"), "").unwrap();
+        set_mode(dir.path(), 0o1777);
+        assert_eq!(open(dir.path()).unwrap_err().code(), "data-dir-open");
+        assert_eq!(mode(dir.path()), 0o1777, "a shared folder must not be closed to the others");
+        assert!(!dir.path().join(Database::FILE_NAME).exists());
+    }
+}
