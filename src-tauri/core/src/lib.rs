@@ -13,5 +13,6 @@
 //! - `remote`: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - `rotation`: what to do next, and doing it
 
+pub mod authorized_keys;
 pub mod clock;
 pub mod error;
