@@ -13,6 +13,7 @@
 //! - `remote`: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - `rotation`: what to do next, and doing it
 
+pub mod authorized_keys;
 pub mod clock;
 pub mod database;
 pub mod error;
