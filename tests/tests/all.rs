@@ -1,0 +1,4 @@
+//! End to end: devices with real servers, the real keyring and the real programs.
+
+#[path = "all/fleet.rs"]
+mod fleet;
