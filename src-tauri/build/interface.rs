@@ -10,11 +10,19 @@ use std::process::Command;
 use std::time::SystemTime;
 
 /// What the interface is made from, relative to `ui/`.
-pub const SOURCES: &[&str] =
-    &["src", "index.html", "package.json", "package-lock.json", "vite.config.ts", "svelte.config.js", "tsconfig.json", ".npmrc"];
+pub(crate) const SOURCES: &[&str] = &[
+    "src",
+    "index.html",
+    "package.json",
+    "package-lock.json",
+    "vite.config.ts",
+    "svelte.config.js",
+    "tsconfig.json",
+    ".npmrc",
+];
 
 /// The file that stands for the whole result, relative to `ui/`.
-pub const RESULT: &str = "dist/index.html";
+pub(crate) const RESULT: &str = "dist/index.html";
 
 /// The oldest Node.js that Vite 8 runs on.
 const NODE: (u32, u32) = (20, 19);
@@ -23,7 +31,7 @@ const INSTALL: &str = "install Node.js 20.19 or newer with npm (https://nodejs.o
 
 /// Why the interface was not built.
 #[derive(Debug)]
-pub enum Error {
+pub(crate) enum Error {
     /// A program can't be started.
     Missing { program: &'static str, source: io::Error },
     /// Node.js is too old.
@@ -53,7 +61,7 @@ impl fmt::Display for Error {
 }
 
 /// Builds the interface unless the result is newer than everything it is made from.
-pub fn build_if_stale(ui: &Path) -> Result<(), Error> {
+pub(crate) fn build_if_stale(ui: &Path) -> Result<(), Error> {
     let built = modified(&ui.join(RESULT))?;
     let mut newest = None;
     for source in SOURCES {
@@ -94,10 +102,8 @@ fn newest_below(path: &Path) -> Result<Option<SystemTime>, Error> {
 }
 
 fn require_node() -> Result<(), Error> {
-    let output = Command::new("node")
-        .arg("--version")
-        .output()
-        .map_err(|source| Error::Missing { program: "node", source })?;
+    let output =
+        Command::new("node").arg("--version").output().map_err(|source| Error::Missing { program: "node", source })?;
     let found = String::from_utf8_lossy(&output.stdout).trim().trim_start_matches('v').to_owned();
     let mut numbers = found.split('.').map_while(|number| number.parse::<u32>().ok());
     match (numbers.next(), numbers.next()) {

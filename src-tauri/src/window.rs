@@ -23,7 +23,12 @@ pub(crate) fn run(arguments: Arguments) -> tauri::Result<()> {
                 // All that lasts is in the database and the keyring; the web view keeps no copy of it on disk.
                 .incognito(!under_automation())
                 // The interface is one page; nothing in it may lead the window anywhere else.
-                .on_navigation(|url| matches!((url.scheme(), url.host_str()), ("tauri", Some("localhost")) | ("http", Some("tauri.localhost"))))
+                .on_navigation(|url| {
+                    matches!(
+                        (url.scheme(), url.host_str()),
+                        ("tauri", Some("localhost")) | ("http", Some("tauri.localhost"))
+                    )
+                })
                 .build()?;
             Ok(())
         })

@@ -3,6 +3,12 @@
 //! Needs a display and a D-Bus session; `make window` gives it both, apart from the user's own.
 
 #![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of this file is a test, but clippy takes only the functions marked as tests for it"
+)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -26,7 +32,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The folder in which cargo left this test, and with it the programs.
 fn built() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "deps")).unwrap().parent().unwrap().into()
+    test.ancestors()
+        .find(|folder| folder.file_name().is_some_and(|name| name == "deps"))
+        .unwrap()
+        .parent()
+        .unwrap()
+        .into()
 }
 
 fn desktop() -> PathBuf {
@@ -37,11 +48,10 @@ fn desktop() -> PathBuf {
 
 /// The variables a program gets here: none of the user's folders, and the display and bus of this test only.
 fn environment(home: &Path) -> BTreeMap<String, String> {
-    let mut variables: BTreeMap<String, String> =
-        ["PATH", "DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "LANG"]
-            .into_iter()
-            .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
-            .collect();
+    let mut variables: BTreeMap<String, String> = ["PATH", "DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "LANG"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
+        .collect();
     for (name, folder) in [
         ("HOME", "."),
         ("XDG_DATA_HOME", "data"),
@@ -105,19 +115,15 @@ impl Window {
         _home: &Path,
     ) -> Result<Client, Box<dyn std::error::Error>> {
         wait_for_port(port).await?;
-        let capabilities: Capabilities = [(
-            "tauri:options".to_owned(),
-            json!({ "application": application, "args": ["--data-dir", data_dir] }),
-        )]
-        .into_iter()
-        .collect();
+        let capabilities: Capabilities =
+            [("tauri:options".to_owned(), json!({ "application": application, "args": ["--data-dir", data_dir] }))]
+                .into_iter()
+                .collect();
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&format!("http://127.0.0.1:{port}"))
             .await?;
-        client
-            .update_timeouts(TimeoutConfiguration::new(Some(PATIENCE), Some(PATIENCE), None))
-            .await?;
+        client.update_timeouts(TimeoutConfiguration::new(Some(PATIENCE), Some(PATIENCE), None)).await?;
         Ok(client)
     }
 
