@@ -1,1 +1,27 @@
-fn main() {}
+//! `keywheel-desktop`: the window onto keywheel-core.
+
+// A release on Windows must not open a console beside the window.
+#![cfg_attr(all(windows, not(debug_assertions)), windows_subsystem = "windows")]
+
+mod arguments;
+mod commands;
+#[cfg(test)]
+mod types;
+mod window;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    match window::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where standard error is closed, the exit status is all that is left to tell.
+            let _ = writeln!(std::io::stderr(), "The window could not be opened: {error}.");
+            ExitCode::FAILURE
+        }
+    }
+}

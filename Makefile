@@ -1,0 +1,73 @@
+# The commands of a person and of CI are the same. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Set CARGO_TARGET_DIR to build elsewhere.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help build demo run test unit integration window fmt lint types check-types deny advisories setup require
+
+help: ## Lists these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
+
+require:
+	@tests/setup/require.sh
+
+setup: require ## Installs everything that building and testing need
+	@tests/setup/install.sh test
+
+.PHONY: setup-build setup-demo
+setup-build: require
+	@tests/setup/install.sh build
+setup-demo: require
+	@tests/setup/install.sh demo
+
+build: setup-build ## Builds target/release/keywheel and target/release/keywheel-desktop
+	cargo build --release --locked -p keywheel -p keywheel-desktop
+	@ls -l $(TARGET)/release/keywheel $(TARGET)/release/keywheel-desktop
+
+demo: setup-demo ## Changes a key on five devices, live, with nothing of yours involved
+	@cargo build --quiet --locked -p keywheel-fleet --bin demo
+	@exec $(TARGET)/debug/demo
+
+run: setup-build ## Builds the app and opens its window
+	cargo run --locked -p keywheel-desktop
+
+test: setup ## Sets up, builds and runs every test
+	cargo build --locked -p keywheel -p keywheel-desktop
+	cargo nextest run --locked --workspace --no-run
+	@$(MAKE) --no-print-directory unit integration window
+
+unit: require ## Runs the tests that need no other program
+	cd ui && npm test --silent
+	cargo nextest run --locked --workspace --exclude keywheel-fleet
+
+integration: ## Runs the tests over real SSH servers and a real keyring
+	cargo nextest run --locked -p keywheel-fleet -E 'not binary(window)' --no-tests warn
+
+window: ## Runs the tests of the real window, on a display of their own
+	dbus-run-session -- xvfb-run -a -s '-screen 0 1280x900x24' cargo nextest run --locked -p keywheel-fleet --test window
+
+fmt: ## Formats the Rust sources
+	cargo fmt --all
+
+lint: setup ## Checks formatting, clippy, Svelte and the generated types
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cd ui && npm run --silent check
+	@$(MAKE) --no-print-directory check-types
+
+types: ## Writes ui/src/generated from the Rust types
+	KEYWHEEL_WRITE_TYPES=1 cargo nextest run --locked -p keywheel-desktop types::
+
+check-types: ## Fails when ui/src/generated is stale
+	cargo nextest run --locked -p keywheel-desktop types::
+
+deny: ## Checks licences, duplicate versions and sources of all crates
+	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny --version 0.20.2
+	cargo deny --locked check licenses bans sources
+
+advisories: ## Checks all crates for known holes (fetches the advisory database)
+	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny --version 0.20.2
+	cargo deny --locked check advisories

@@ -1,0 +1,267 @@
+//! The real window, driven through WebDriver: tauri-driver, WebKitWebDriver and `keywheel-desktop` as it was built.
+//!
+//! Needs a display and a D-Bus session; `make window` gives it both, apart from the user's own.
+
+#![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of this file is a test, but clippy takes only the functions marked as tests for it"
+)]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use fantoccini::wd::{Capabilities, TimeoutConfiguration};
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::json;
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The folder in which cargo left this test, and with it the programs.
+fn built() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors()
+        .find(|folder| folder.file_name().is_some_and(|name| name == "deps"))
+        .unwrap()
+        .parent()
+        .unwrap()
+        .into()
+}
+
+fn desktop() -> PathBuf {
+    let program = built().join("keywheel-desktop");
+    assert!(program.is_file(), "{} is not built; run `make test`, or `make build` first", program.display());
+    program
+}
+
+/// The variables a program gets here: none of the user's folders, and the display and bus of this test only.
+fn environment(home: &Path) -> BTreeMap<String, String> {
+    let mut variables: BTreeMap<String, String> = ["PATH", "DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "LANG"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
+        .collect();
+    for (name, folder) in [
+        ("HOME", "."),
+        ("XDG_DATA_HOME", "data"),
+        ("XDG_CONFIG_HOME", "config"),
+        ("XDG_CACHE_HOME", "cache"),
+        ("XDG_STATE_HOME", "state"),
+        ("XDG_RUNTIME_DIR", "run"),
+    ] {
+        let folder = home.join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        variables.insert(name.to_owned(), folder.to_str().unwrap().to_owned());
+    }
+    // There is no graphics card under xvfb; without this WebKit waits for one before it falls back.
+    variables.insert("WEBKIT_DISABLE_DMABUF_RENDERER".to_owned(), "1".to_owned());
+    // The accessibility bus would be one more process, and nothing here asks it.
+    variables.insert("NO_AT_BRIDGE".to_owned(), "1".to_owned());
+    variables
+}
+
+/// A window with the drivers that hold it; all processes end with it.
+struct Window {
+    client: Client,
+    drivers: Child,
+    _home: TempDir,
+}
+
+impl Window {
+    async fn open() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let application = desktop();
+        let log = home.path().join("drivers.log");
+        let (port, native_port) = (free_port(), free_port());
+        let drivers = Command::new("tauri-driver")
+            .args(["--port", &port.to_string(), "--native-port", &native_port.to_string()])
+            .env_clear()
+            .envs(environment(home.path()))
+            .stdout(File::create(&log).unwrap())
+            .stderr(Stdio::from(File::options().append(true).open(&log).unwrap()))
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("tauri-driver can't be started ({error}); run `make setup`"));
+        let mut window = Self::connect(port, &application, &home.path().join("vault"), home.path()).await;
+        if window.is_err() {
+            // Not asked again without end: a second failure is told with what the drivers said.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            window = Self::connect(port, &application, &home.path().join("vault"), home.path()).await;
+        }
+        match window {
+            Ok(client) => Self { client, drivers, _home: home },
+            Err(error) => {
+                let _ = killpg(Pid::from_raw(drivers.id().cast_signed()), Signal::SIGKILL);
+                panic!("the window did not open: {error}\n{}", fs::read_to_string(&log).unwrap_or_default());
+            }
+        }
+    }
+
+    async fn connect(
+        port: u16,
+        application: &Path,
+        data_dir: &Path,
+        _home: &Path,
+    ) -> Result<Client, Box<dyn std::error::Error>> {
+        wait_for_port(port).await?;
+        let capabilities: Capabilities =
+            [("tauri:options".to_owned(), json!({ "application": application, "args": ["--data-dir", data_dir] }))]
+                .into_iter()
+                .collect();
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await?;
+        client.update_timeouts(TimeoutConfiguration::new(Some(PATIENCE), Some(PATIENCE), None)).await?;
+        Ok(client)
+    }
+
+    async fn text(&self, css: &str) -> String {
+        let element = self
+            .client
+            .wait()
+            .at_most(PATIENCE)
+            .for_element(Locator::Css(css))
+            .await
+            .unwrap_or_else(|error| panic!("the page never showed {css}: {error}"));
+        element.text().await.unwrap()
+    }
+
+    /// Runs a script in the page as its own code would run; the last argument of it takes the answer.
+    async fn ask(&self, script: &str) -> serde_json::Value {
+        self.client.execute_async(script, Vec::new()).await.unwrap()
+    }
+
+    async fn close(self) {
+        let _ = self.client.clone().close().await;
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        // tauri-driver starts WebKitWebDriver and that the application: one group.
+        let _ = killpg(Pid::from_raw(self.drivers.id().cast_signed()), Signal::SIGTERM);
+        let _ = self.drivers.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+async fn wait_for_port(port: u16) -> io::Result<()> {
+    let mut last = io::Error::from(io::ErrorKind::TimedOut);
+    for _ in 0..100 {
+        match tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error,
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(last)
+}
+
+#[tokio::test]
+async fn the_window_shows_the_name_and_the_version_of_the_program() {
+    let window = Window::open().await;
+    assert_eq!(window.text("h1").await, "Keywheel");
+    assert_eq!(
+        window.text(".version").await,
+        format!("Version {}", env!("CARGO_PKG_VERSION")),
+        "the window shows another version than the one that was built, or Rust was not asked"
+    );
+    if let Some(to) = std::env::var_os("KEYWHEEL_SCREENSHOT") {
+        fs::write(to, window.client.screenshot().await.unwrap()).unwrap();
+    }
+    window.close().await;
+}
+
+#[tokio::test]
+async fn the_window_can_call_nothing_that_its_capabilities_do_not_name() {
+    let window = Window::open().await;
+    window.text(".version").await;
+    let call = |command: &str| {
+        format!(
+            "const done = arguments[arguments.length - 1];
+             window.__TAURI_INTERNALS__.invoke('{command}', {{}})
+               .then((answer) => done({{ answer }}), (error) => done({{ error: String(error) }}));"
+        )
+    };
+    let allowed = window.ask(&call("about")).await;
+    assert_eq!(allowed["answer"]["version"], env!("CARGO_PKG_VERSION"), "the call itself must work: {allowed}");
+    for command in ["plugin:app|version", "plugin:window|close", "plugin:webview|create_webview", "no_such_command"] {
+        let refused = window.ask(&call(command)).await;
+        assert!(refused["error"].is_string(), "the window may call {command}: {refused}");
+    }
+    window.close().await;
+}
+
+#[tokio::test]
+async fn the_page_can_neither_run_inline_code_nor_reach_the_network() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let window = Window::open().await;
+    window.text(".version").await;
+
+    let inline = window
+        .ask(
+            "const done = arguments[arguments.length - 1];
+             const script = document.createElement('script');
+             script.textContent = 'window.inlineCodeRan = true';
+             document.head.append(script);
+             setTimeout(() => done(window.inlineCodeRan === true), 200);",
+        )
+        .await;
+    assert_eq!(inline, json!(false), "the policy lets inline code run");
+
+    let fetched = window
+        .ask(&format!(
+            "const done = arguments[arguments.length - 1];
+             fetch('http://127.0.0.1:{port}/', {{ mode: 'no-cors' }}).then(() => done('sent'), () => done('refused'));"
+        ))
+        .await;
+    assert_eq!(fetched, json!("refused"), "the policy lets the page reach the network");
+    assert!(
+        matches!(listener.accept(), Err(error) if error.kind() == io::ErrorKind::WouldBlock),
+        "something was sent over the network"
+    );
+    window.close().await;
+}
+
+#[test]
+fn the_program_tells_its_version_and_its_options_without_a_window() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut variables = environment(home.path());
+        variables.remove("DISPLAY");
+        Command::new(desktop()).args(arguments).env_clear().envs(variables).output().unwrap()
+    };
+    let version = run(&["--version"]);
+    assert!(version.status.success());
+    assert_eq!(
+        String::from_utf8(version.stdout).unwrap(),
+        format!("keywheel-desktop {}\n", env!("CARGO_PKG_VERSION")),
+        "--version must be answered on standard output"
+    );
+    let help = run(&["--help"]);
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("--data-dir") && help.contains("KEYWHEEL_DATA_DIR"), "--help must name its options: {help}");
+
+    let wrong = run(&["--data-dir", desktop().to_str().unwrap()]);
+    assert_eq!(wrong.status.code(), Some(2), "a file in place of the data directory is bad input");
+    assert!(wrong.stdout.is_empty(), "a message belongs on standard error");
+    assert!(!wrong.stderr.is_empty(), "a refusal must say why");
+}
