@@ -1,0 +1,3 @@
+//! SSH: connect, ask, run; the shell and the SFTP way to a file.
+
+pub mod program;
