@@ -105,7 +105,7 @@ impl Program {
 /// The empty line ends what a start-up file may have printed without a newline.
 const PRELUDE: &str = "U=$(umask);umask 077;set -f;LC_ALL=C;\
     PATH=/usr/xpg4/bin:/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin${PATH:+:$PATH};export LC_ALL PATH;i=$1;shift;\
-    p(){ printf %s \"KW-$i $*\";echo;};N=$(echo;echo x);N=${N%x};echo;p ready;";
+    N=$(echo;echo x);N=${N%x};p(){ printf \"%s$N\" \"KW-$i $*\";};echo;p ready;";
 
 /// Takes paths from the arguments, or from standard input where there are none.
 const PATHS: &str = "if [ $# = 0 ];then while IFS= read -r f;do set -- \"$@\" \"$f\";done;fi;";
@@ -251,5 +251,7 @@ impl Explain for ProgramError {
     }
 }
 
-#[cfg(all(test, unix))]
+// The tests run real shells.
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

@@ -53,16 +53,20 @@ impl<'a> Answer<'a> {
             return Err(ProgramError::Malformed { part: "a checksum" });
         };
         let length = usize::try_from(length).map_err(|_| ProgramError::Malformed { part: "a length" })?;
-        let incomplete = ProgramError::Incomplete { missing: "the end of a file" };
         let end = format!("\n{}end\n", self.prefix);
-        // Whoever shortened the file meanwhile made the bytes end early: then the end line comes too soon.
+        // Whoever shortened or lengthened the file meanwhile made the end line come too soon or too late.
         let changed = || ProgramError::ChangedWhileReading { path: path.to_owned() };
-        let ends_somewhere = self.rest.windows(end.len()).any(|window| window == end.as_bytes());
-        let Some((content, rest)) = self.rest.split_at_checked(length) else {
-            return Err(if ends_somewhere { changed() } else { incomplete });
-        };
-        let Some(rest) = rest.strip_prefix(end.as_bytes()) else {
-            return Err(if ends_somewhere { changed() } else { incomplete });
+        let parts = self
+            .rest
+            .split_at_checked(length)
+            .and_then(|(content, rest)| Some((content, rest.strip_prefix(end.as_bytes())?)));
+        let Some((content, rest)) = parts else {
+            let ends_elsewhere = self.rest.windows(end.len()).any(|window| window == end.as_bytes());
+            return Err(if ends_elsewhere {
+                changed()
+            } else {
+                ProgramError::Incomplete { missing: "the end of a file" }
+            });
         };
         if !checksum.is_of(content) {
             return Err(changed());

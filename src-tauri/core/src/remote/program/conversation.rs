@@ -47,6 +47,8 @@ pub struct Conversation {
     password: Option<SecretString>,
     input: Option<Zeroizing<Vec<u8>>>,
     is_ready: bool,
+    /// Whether the data need not wait for the program's "ready".
+    at_once: bool,
     ended: bool,
     asked: u32,
     out: Vec<u8>,
@@ -79,7 +81,8 @@ impl Conversation {
             mark: program.mark().map(str::to_owned),
             password,
             input: None,
-            is_ready: program.ready() == Ready::NoInput && program.mark().is_none(),
+            is_ready: false,
+            at_once: program.ready() == Ready::NoInput && program.mark().is_none(),
             ended: false,
             asked: 0,
             out: Vec::new(),
@@ -121,7 +124,7 @@ impl Conversation {
     /// # Errors
     /// The program never was ready, and sudo or su said why.
     pub fn finish(self) -> Result<Vec<u8>, ElevationError> {
-        if self.is_ready || self.stands_in_out() {
+        if self.is_ready {
             return Ok(self.out);
         }
         if self.asked > 1 {
@@ -167,7 +170,7 @@ impl Conversation {
     }
 
     fn pour(&mut self) -> Vec<Say> {
-        if !self.is_ready || self.ended {
+        if !(self.is_ready || self.at_once) || self.ended {
             return Vec::new();
         }
         match self.input.take() {

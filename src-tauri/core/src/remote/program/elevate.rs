@@ -29,18 +29,22 @@ pub enum Elevation {
 
 /// Wraps a program's command so that it runs as the target account, never as root in a directory of others.
 ///
+/// `env` sets the language in which the causes are looked for; not every login shell knows an assignment before a command.
+///
 /// # Errors
 /// An account name that can't be passed on safely.
 pub fn elevate(program: Program, elevation: &Elevation) -> Result<Program, ElevationError> {
     let (runner, mark) = match elevation {
         Elevation::None => return Ok(program),
-        Elevation::SudoNoPassword { account } => (format!("sudo -n -H -u {} -- sh -c", quoted(account)?), None),
+        Elevation::SudoNoPassword { account } => {
+            (format!("env LC_ALL=C sudo -n -H -u {} -- sh -c", quoted(account)?), None)
+        }
         Elevation::SudoPassword { account, mark } => {
             let mark = super::plain_name(mark);
-            (format!("sudo -k -S -p {mark} -H -u {} -- sh -c", quoted(account)?), Some(mark))
+            (format!("env LC_ALL=C sudo -k -S -p {mark} -H -u {} -- sh -c", quoted(account)?), Some(mark))
         }
         // The words behind the account's name go to the shell behind its -c text, in util-linux, shadow and busybox.
-        Elevation::RootSu { account } => (format!("su -s /bin/sh {} -c", quoted(account)?), None),
+        Elevation::RootSu { account } => (format!("env LC_ALL=C su -s /bin/sh {} -c", quoted(account)?), None),
     };
     let command = line(&runner, &program.script, &program.id, &program.arguments);
     Ok(Program { command, mark, ..program })

@@ -19,45 +19,59 @@ pub struct Write<'a> {
     pub mark: &'a str,
 }
 
-/// What is read before anything is done: a line that names the request, so that a beheaded input is noticed, and the path.
-///
-/// Then, in this order: the folder is entered, so that no later name can lead elsewhere; what can't be kept is found out; a
-/// complete, checked and synced copy is made; the live inode is linked beside it and compared; and only then renamed. From
-/// the rename on, signals are ignored until a foreign tail has been carried over: stopping there would lose it.
-const WRITE: &str = "t=;o=;z(){ [ -n \"$t\" ]&&rm -f -- \"$t\" \"$o\";t=;};\
+/// The steps of the program, in their order.
+const WRITE: [&str; 6] = [WORDS, ENTER, COPY, KEEP, COMPARE, RENAME];
+
+/// Defines how it ends: `x` names a cause, `q` takes the cause from a utility's words in `w`, `z` removes what is ours, on
+/// every exit and signal. `T` tells seconds, from a clock that nobody sets where there is one.
+const WORDS: &str = "t=;o=;z(){ [ -n \"$t\" ]&&rm -f -- \"$t\" \"$o\";t=;};\
     x(){ p fail \"$@\";exit 9;};\
     q(){ case $w in *\"o space\"*|*uota*)x disk-full;;*\"not permitted\"*)x immutable;;*usy*)x mount-point;;\
     *ead-only*)x directory-not-writable;;esac;w=${w%%\"$N\"*};x failed \"$w\";};\
-    T(){ { read -r u w </proc/uptime;} 2>/dev/null&&u=${u%.*}||u=$(date +%s);};\
-    trap z EXIT;trap \"p fail stopped;exit 98\" HUP INT TERM;trap \"exit 98\" PIPE;\
-    IFS=\" \" read -r k m L y ec el es nc nl ns||exit 91;[ \"$k\" = \"KW-$i\" ]||x input;IFS= read -r f||exit 91;T;s=$u;\
+    T(){ { read -r u w </proc/uptime;} 2>/dev/null&&u=${u%.*}||u=$(date +%s);};S(){ sync -- \"$@\"||sync;} 2>/dev/null;\
+    trap z EXIT;trap \"p fail stopped;exit 98\" HUP INT TERM;trap \"exit 98\" PIPE;";
+
+/// Waits for the first two lines, of which the first names the request, so that a beheaded input is noticed; then goes to
+/// the directory, so that no name used later leads elsewhere, and refuses what can't be written.
+const ENTER: &str = "IFS=\" \" read -r k m L y ec el es nc nl ns||x input;[ \"$k\" = \"KW-$i\" ]||x input;\
+    IFS= read -r f||x input;T;s=$u;\
     if command -v sha256sum >/dev/null 2>&1;then H=sha256sum;e=$es;n=$ns;else H=cksum;e=\"$ec $el\";n=\"$nc $nl\";fi;\
     case $f in /*);;*)x input;;esac;d=${f%/*};b=./${f##*/};\
     cd -P -- \"$d/\" 2>/dev/null||x missing;[ \"$(pwd -P)\" = \"${d:-/}\" ]||x moved;\
     [ -h \"$b\" ]&&x moved;[ -f \"$b\" ]||{ [ -e \"$b\" ]&&x not-regular;x missing;};[ -r \"$b\" ]||x unreadable;\
     [ -w . ]||x directory-not-writable;\
     [ -w \"$b\" ]||{ set -- $(lsattr -d -- \"$b\" 2>/dev/null);case $1 in *i*)x immutable;;esac;x file-read-only;};\
-    set -- $(ls -ldn -- \"$b\");[ \"$2\" = 1 ]||x metadata links;a=\"$1 $3 $4\";\
-    t=./.kw-$m-$i-$$.new;o=${t%new}old;\
+    set -- $(ls -ldn -- \"$b\");[ \"$2\" = 1 ]||x metadata links;a=\"$1 $3 $4\";";
+
+/// Makes a complete copy in the same directory. Its name is this process's own: the program of a dead connection may still
+/// be under way, and must not find a half-written file under the name that it is about to rename.
+const COPY: &str = "t=./.kw-$m-$i-$$.new;o=${t%new}old;\
     w=$(cp -p --preserve=all -- \"$b\" \"$t\" 2>&1)||w=$(cp -p -- \"$b\" \"$t\" 2>&1)||q;\
-    w=$(cat 2>&1 >\"$t\")||q;case $($H <\"$t\") in \"$n\"|\"$n \"*);;*)x checksum;;esac;\
-    set -- $(ls -ldn -- \"$t\");[ \"$a\" = \"$1 $3 $4\" ]||x metadata \"mode or owner\";\
+    w=$(cat 2>&1 >\"$t\")||q;case $($H <\"$t\") in \"$n\"|\"$n \"*);;*)x checksum;;esac;";
+
+/// Compares what the file is besides its bytes.
+const KEEP: &str = "set -- $(ls -ldn -- \"$t\");[ \"$a\" = \"$1 $3 $4\" ]||x metadata \"mode or owner\";\
     A=;if command -v getfattr >/dev/null 2>&1;then A=\"getfattr -dm- -ehex\";\
     else command -v getfacl >/dev/null 2>&1&&A=\"getfacl -n\";\
     if [ -e /sys/fs/selinux/enforce ];then [ \"$(stat -c %C -- \"$b\")\" = \"$(stat -c %C -- \"$t\")\" ]||x metadata label;fi;fi;\
     if [ -n \"$A\" ];then v=$($A -- \"$b\" 2>/dev/null);w=$($A -- \"$t\" 2>/dev/null);\
-    [ \"${v#*\"$N\"}\" = \"${w#*\"$N\"}\" ]||x metadata \"access control list or attributes\";fi;\
-    { sync -- \"$t\"||sync;} 2>/dev/null;\
-    c=0;if ln -- \"$b\" \"$o\" 2>/dev/null;then k=$o;else c=1;k=$b;fi;\
+    [ \"${v#*\"$N\"}\" = \"${w#*\"$N\"}\" ]||x metadata \"access control list or attributes\";fi;";
+
+/// Links the live inode beside the copy and compares its bytes; where there are no hard links, compares the file itself.
+const COMPARE: &str = "S \"$t\";c=0;if ln -- \"$b\" \"$o\" 2>/dev/null;then k=$o;else c=1;k=$b;fi;\
     case $($H <\"$k\") in \"$e\"|\"$e \"*);;*)x changed;;esac;\
-    if [ . -ef . ];then [ \"$b\" -ef \"$k\" ]||x changed;fi 2>/dev/null;\
     T;[ $((u-s)) -lt $L ]&&[ $u -ge $s ]||x too-late;\
-    trap \"\" HUP INT TERM PIPE;w=$(mv -f -- \"$t\" \"$b\" 2>&1)||q;r=0;\
-    if [ $c = 0 ];then case $($H <\"$o\") in \"$e\"|\"$e \"*);;*)\
+    if [ . -ef . ];then [ \"$b\" -ef \"$k\" ]||x changed;fi 2>/dev/null;";
+
+/// Renames, and looks at the linked inode again: a tail that was appended meanwhile is carried over, anything else puts the
+/// inode back. Signals are ignored from here on, since ending in between would lose that tail. The look comes after the sync,
+/// which gives a writer that had opened the file just before the rename the time to finish.
+const RENAME: &str = "trap \"\" HUP INT TERM PIPE;w=$(mv -f -- \"$t\" \"$b\" 2>&1)||q;S .;r=0;\
+    if [ $c = 0 ];then case $($H <\"$o\") in \"$e\"|\"$e \"*);;*)w=;\
     g(){ if [ $el = 0 ];then :;else dd bs=$el count=1 <\"$o\" 2>/dev/null;fi|$H;};\
     case $([ $y = 1 ]&&g) in \"$e\"|\"$e \"*)w=$(tail -c +$((el+1)) \"$o\" 2>&1 >>\"$b\")&&r=7||r=9;;*)r=9;;esac;\
-    if [ $r = 9 ];then mv -f -- \"$o\" \"$b\";{ sync -- .||sync;} 2>/dev/null;x changed;fi;;esac;fi;\
-    z;{ sync -- \"$b\" .||sync;} 2>/dev/null;p wrote $r $c $($H <\"$b\");exit $r";
+    if [ $r = 9 ];then mv -f -- \"$o\" \"$b\";S .;[ -n \"$w\" ]&&q;x changed;fi;S \"$b\";;esac;fi;\
+    z;p wrote $r $c $($H <\"$b\");exit $r";
 
 /// Makes the program that writes one file, with its data.
 ///
@@ -87,7 +101,7 @@ pub fn write(id: &str, write: &Write<'_>) -> Result<Program, ProgramError> {
 
 /// Makes the same program without data, to be started ahead; its command is the one of [`write`] with this ID.
 pub fn waiting_write(id: &str) -> Program {
-    Program::new(id, WRITE, Vec::new(), Vec::new(), Ready::Awaited)
+    Program::new(id, &WRITE.concat(), Vec::new(), Vec::new(), Ready::Awaited)
 }
 
 /// What a finished write left.
