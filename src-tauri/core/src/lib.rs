@@ -18,3 +18,4 @@ pub mod clock;
 pub mod database;
 pub mod error;
 pub mod key;
+pub mod remote;

@@ -1,0 +1,558 @@
+//! A connection up to the login: key exchange, pinned host key, jump devices, questions.
+
+use std::{
+    collections::HashMap,
+    fmt, io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool, atomic::Ordering},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use russh::{
+    MethodKind, Preferred,
+    client::{self, AuthResult, DisconnectReason, Handle, KeyboardInteractiveAuthResponse},
+    keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate, agent::AgentIdentity},
+};
+use secrecy::ExposeSecret;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    Answer, Jump, RemoteError, Route, Secret, Session, Target, Timeouts, Unknown,
+    answer::{Ending, Progress, interpret},
+};
+use crate::key::PublicKey;
+
+/// Opens connections, and keeps the ones to jump devices so that what goes through a jump device shares one.
+#[derive(Debug)]
+pub struct Connector {
+    timeouts: Timeouts,
+    jumps: tokio::sync::Mutex<HashMap<JumpName, Arc<Session>>>,
+}
+
+/// What tells one jump connection from another: address, port and account.
+type JumpName = (String, u16, String);
+
+impl Connector {
+    /// Makes a connector with these timeouts.
+    pub fn new(timeouts: Timeouts) -> Self {
+        Self { timeouts, jumps: tokio::sync::Mutex::default() }
+    }
+
+    /// The timeouts in force.
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// Connects to a device and goes through the key exchange; no authentication is tried.
+    ///
+    /// # Errors
+    ///
+    /// A device without a pinned host key is not contacted at all; a changed host key ends the connection before any
+    /// authentication. Otherwise whatever keeps the key exchange from its end, also at the jump device.
+    pub async fn connect(&self, route: &Route) -> Result<Connection, RemoteError> {
+        let pinned = &route.target.host_keys;
+        if pinned.is_empty() {
+            return Err(RemoteError::HostKeyUnknown { device: route.target.name.clone() });
+        }
+        let algorithms = host_key_algorithms(pinned.iter().map(PublicKey::key_type));
+        self.open(route, algorithms, pinned.clone()).await
+    }
+
+    /// Connects with the given host key algorithms only.
+    pub(super) async fn open(
+        &self,
+        route: &Route,
+        algorithms: Vec<Algorithm>,
+        pinned: Vec<PublicKey>,
+    ) -> Result<Connection, RemoteError> {
+        let target = &route.target;
+        let seen = Arc::new(Mutex::new(Seen { pinned, ..Seen::default() }));
+        let config = Arc::new(client::Config {
+            preferred: Preferred { key: algorithms.into(), ..Preferred::default() },
+            nodelay: true,
+            ..client::Config::default()
+        });
+        let observer = Observer { seen: Arc::clone(&seen) };
+        let limit = self.timeouts.connect;
+        let version_seen = Arc::new(AtomicBool::new(false));
+        let (handle, jump) = match &route.jump {
+            None => {
+                let stream = dial(target, limit).await?;
+                let stream = Listening { stream, version_seen: Arc::clone(&version_seen) };
+                (timeout(limit, client::connect_stream(config, stream, observer)).await, None)
+            }
+            Some(jump) => {
+                let session = self.jump_session(jump).await?;
+                let stream = session.direct_tcpip(target, limit).await?;
+                let stream = Listening { stream, version_seen: Arc::clone(&version_seen) };
+                (timeout(limit, client::connect_stream(config, stream, observer)).await, Some(session))
+            }
+        };
+        let handle = match handle {
+            Err(_) => {
+                let during = "the connection was being set up";
+                return Err(RemoteError::Timeout { device: target.name.clone(), during, after: limit });
+            }
+            Ok(Err(error)) => return Err(handshake_error(target, error, &seen, &version_seen)),
+            Ok(Ok(handle)) => handle,
+        };
+        Ok(Connection {
+            handle,
+            seen,
+            target: target.clone(),
+            timeouts: self.timeouts,
+            opened: Instant::now(),
+            jump,
+            methods: None,
+        })
+    }
+
+    /// A logged-in connection to a jump device: the one that stands, or a new one.
+    async fn jump_session(&self, jump: &Jump) -> Result<Arc<Session>, RemoteError> {
+        let target = &jump.route.target;
+        let name = (target.address.clone(), target.port, jump.username.clone());
+        let mut jumps = self.jumps.lock().await;
+        if let Some(session) = jumps.get(&name)
+            && session.is_open()
+        {
+            return Ok(Arc::clone(session));
+        }
+        let connection = Box::pin(self.connect(&jump.route)).await?;
+        let (session, _) = connection.enter(&jump.username, &jump.secrets).await?;
+        let session = Arc::new(session);
+        jumps.insert(name, Arc::clone(&session));
+        Ok(session)
+    }
+}
+
+/// The host key algorithms to offer for keys of these types (RFC 8332 for RSA: never with SHA-1).
+pub(super) fn host_key_algorithms<'a>(key_types: impl IntoIterator<Item = &'a str>) -> Vec<Algorithm> {
+    let mut algorithms = Vec::new();
+    for key_type in key_types {
+        let of_type: &[Algorithm] = match key_type {
+            "ssh-ed25519" => &[Algorithm::Ed25519],
+            "ecdsa-sha2-nistp256" => &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }],
+            "ecdsa-sha2-nistp384" => &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 }],
+            "ecdsa-sha2-nistp521" => &[Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 }],
+            "ssh-rsa" => {
+                &[Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }]
+            }
+            _ => &[],
+        };
+        for algorithm in of_type {
+            if !algorithms.contains(algorithm) {
+                algorithms.push(algorithm.clone());
+            }
+        }
+    }
+    algorithms
+}
+
+async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, RemoteError> {
+    let device = target.name.clone();
+    let address = format!("{}:{}", target.address, target.port);
+    let stream = match timeout(limit, TcpStream::connect((target.address.as_str(), target.port))).await {
+        Err(_) => return Err(RemoteError::Timeout { device, during: "connecting", after: limit }),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            return Err(RemoteError::ConnectionRefused { device, address });
+        }
+        Ok(Err(source)) => return Err(RemoteError::Unreachable { device, address, source }),
+        Ok(Ok(stream)) => stream,
+    };
+    stream.set_nodelay(true).map_err(|source| RemoteError::Unreachable { device, address, source })?;
+    Ok(stream)
+}
+
+fn handshake_error(
+    target: &Target,
+    error: russh::Error,
+    seen: &Mutex<Seen>,
+    version_seen: &AtomicBool,
+) -> RemoteError {
+    let device = target.name.clone();
+    if let Some(offered) = &seen.lock().unwrap_or_else(PoisonError::into_inner).rejected {
+        return RemoteError::HostKeyChanged { device, offered: offered.fingerprint() };
+    }
+    match error {
+        russh::Error::NoCommonAlgo { kind, .. } => {
+            RemoteError::NoCommonAlgorithm { device, kind: format!("{kind:?}").to_lowercase() }
+        }
+        russh::Error::IO(_) | russh::Error::Disconnect | russh::Error::HUP => {
+            if version_seen.load(Ordering::Relaxed) {
+                RemoteError::Cut { device, during: "the connection was being set up" }
+            } else {
+                RemoteError::TurnedAway { device }
+            }
+        }
+        source => RemoteError::Protocol { device, source },
+    }
+}
+
+/// What the observer saw of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pinned: Vec<PublicKey>,
+    /// The host key that was shown and is pinned, or was asked for by a scan.
+    pub(super) host_key: Option<PublicKey>,
+    /// The host key that was shown and is not pinned.
+    pub(super) rejected: Option<PublicKey>,
+    version: String,
+    disconnect: bool,
+    ended: bool,
+}
+
+/// Watches a connection for russh: judges the host key, and remembers how the connection ended.
+pub(super) struct Observer {
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Observer {
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl client::Handler for Observer {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+        let PublicKeyOrCertificate::PublicKey { key, .. } = shown else {
+            return Ok(false);
+        };
+        let key = PublicKey::from_ssh_key(key).map_err(|_| russh::Error::UnknownKey)?;
+        let mut seen = self.seen();
+        if seen.pinned.iter().any(|pinned| pinned.blob() == key.blob()) {
+            seen.host_key = Some(key);
+            Ok(true)
+        } else {
+            seen.rejected = Some(key);
+            Ok(false)
+        }
+    }
+
+    async fn kex_done(
+        &mut self,
+        _shared_secret: Option<&[u8]>,
+        _names: &russh::Names,
+        session: &mut client::Session,
+    ) -> Result<(), russh::Error> {
+        self.seen().version = String::from_utf8_lossy(session.remote_sshid()).trim_end().to_owned();
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<russh::Error>) -> Result<(), russh::Error> {
+        let mut seen = self.seen();
+        seen.ended = true;
+        seen.disconnect = matches!(reason, DisconnectReason::ReceivedDisconnect(_));
+        Ok(())
+    }
+}
+
+/// A connection after the key exchange and before the login.
+pub struct Connection {
+    pub(super) handle: Handle<Observer>,
+    pub(super) seen: Arc<Mutex<Seen>>,
+    pub(super) target: Target,
+    pub(super) timeouts: Timeouts,
+    pub(super) opened: Instant,
+    /// Held so that the jump device's connection stands as long as this one.
+    pub(super) jump: Option<Arc<Session>>,
+    methods: Option<Vec<MethodKind>>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Connection").field("device", &self.target.name).finish_non_exhaustive()
+    }
+}
+
+/// How a login ended.
+#[derive(Debug)]
+pub enum LogIn {
+    /// The account is entered.
+    Accepted(Box<Session>),
+    /// The server's answer was something else; the connection is given back where it can be used further.
+    Not(Answer, Option<Box<Connection>>),
+}
+
+impl Connection {
+    /// The server's version line, such as `SSH-2.0-OpenSSH_9.2p1`.
+    pub fn server_version(&self) -> String {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).version.clone()
+    }
+
+    /// When the key exchange was through.
+    pub fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// The host key that was shown, which is one of the pinned ones.
+    pub fn host_key(&self) -> Option<PublicKey> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).host_key.clone()
+    }
+
+    /// Asks for nothing (`none`, RFC 4252, section 5.2), to learn which methods the account has.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoteError::NoKeyNeeded`] where nothing is enough; [`RemoteError::Unclear`] without an answer.
+    pub async fn methods(&mut self, username: &str) -> Result<Vec<MethodKind>, RemoteError> {
+        let result = timeout(self.timeouts.stage, self.handle.authenticate_none(username)).await.ok();
+        let (answer, methods) = interpret(result, Progress::Asked, self.ending());
+        let (device, username) = (self.target.name.clone(), username.to_owned());
+        match answer {
+            Answer::Accepted => Err(RemoteError::NoKeyNeeded { device, username }),
+            Answer::Refused | Answer::Partial => {
+                self.methods = Some(methods.clone());
+                Ok(methods)
+            }
+            Answer::Unknown(cause) => Err(RemoteError::Unclear { device, username, cause }),
+        }
+    }
+
+    /// Asks whether a public key would be accepted (RFC 4252, section 7); no private key is needed, and none used.
+    ///
+    /// After an unknown answer the connection must not be asked again: the next question would get this one's answer.
+    /// So it is closed then.
+    pub async fn ask(mut self, username: &str, key: &PublicKey) -> (Answer, Option<Self>) {
+        let (answer, _) = self.offer(username, key, None).await;
+        match answer {
+            Answer::Unknown(_) => (answer, None),
+            _ => {
+                let open = self.ending() == Ending::Open && !self.handle.is_closed();
+                (answer, open.then_some(self))
+            }
+        }
+    }
+
+    /// Logs in with one key or password.
+    pub async fn log_in(mut self, username: &str, secret: &Secret) -> LogIn {
+        let (answer, methods) = match secret {
+            Secret::Key(key) => {
+                let private = key.signer();
+                self.offer(username, key.public_key(), Some(private)).await
+            }
+            Secret::Password(password) => self.offer_password(username, password.expose_secret()).await,
+        };
+        match answer {
+            Answer::Accepted => LogIn::Accepted(Box::new(Session::new(self, username))),
+            Answer::Unknown(_) => LogIn::Not(answer, None),
+            Answer::Refused | Answer::Partial => {
+                if !methods.is_empty() {
+                    self.methods = Some(methods);
+                }
+                let open = self.ending() == Ending::Open && !self.handle.is_closed();
+                LogIn::Not(answer, open.then(|| Box::new(self)))
+            }
+        }
+    }
+
+    /// Logs in with the first of these secrets that is accepted, and tells which one it was.
+    ///
+    /// All are tried on this one connection, so that refused ones cost the account and our address nothing when the
+    /// last one is accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoteError::AuthenticationRefused`] when all are refused; [`RemoteError::SecondFactor`];
+    /// [`RemoteError::Unclear`].
+    pub async fn enter(self, username: &str, secrets: &[Secret]) -> Result<(Session, usize), RemoteError> {
+        let device = self.target.name.clone();
+        let refused = || RemoteError::AuthenticationRefused { device: device.clone(), username: username.to_owned() };
+        let mut connection = Some(self);
+        for (index, secret) in secrets.iter().enumerate() {
+            let Some(current) = connection.take() else {
+                return Err(refused());
+            };
+            match current.log_in(username, secret).await {
+                LogIn::Accepted(session) => return Ok((*session, index)),
+                LogIn::Not(Answer::Refused | Answer::Accepted, rest) => connection = rest.map(|rest| *rest),
+                LogIn::Not(Answer::Partial, _) => {
+                    return Err(RemoteError::SecondFactor { device, username: username.to_owned() });
+                }
+                LogIn::Not(Answer::Unknown(cause), _) => {
+                    return Err(RemoteError::Unclear { device, username: username.to_owned(), cause });
+                }
+            }
+        }
+        Err(refused())
+    }
+
+    fn ending(&self) -> Ending {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match (seen.disconnect, seen.ended) {
+            (true, _) => Ending::Disconnect,
+            (false, true) => Ending::Bare,
+            (false, false) => Ending::Open,
+        }
+    }
+
+    async fn offer(
+        &mut self,
+        username: &str,
+        key: &PublicKey,
+        private: Option<Arc<russh::keys::PrivateKey>>,
+    ) -> (Answer, Vec<MethodKind>) {
+        let asking = private.is_none();
+        let mut pen = Pen { private, offered: false };
+        let limit = self.timeouts.stage;
+        let hash = match self.rsa_hash(key).await {
+            Ok(hash) => hash,
+            Err(answer) => return (answer, Vec::new()),
+        };
+        let request = self.handle.authenticate_publickey_with(username, key.as_ssh_key().clone(), hash, &mut pen);
+        let result = timeout(limit, request).await;
+        let progress = if pen.offered { Progress::Offered } else { Progress::Asked };
+        match result {
+            Err(_) => (Answer::Unknown(Unknown::Timeout), Vec::new()),
+            Ok(Ok(result)) => interpret(Some(Ok(result)), progress, self.ending()),
+            // The question was answered with "this key would do"; the signature was withheld on purpose.
+            Ok(Err(PenError::Withheld)) if asking => (Answer::Accepted, Vec::new()),
+            Ok(Err(PenError::Withheld | PenError::Send)) => {
+                interpret(Some(Err(russh::Error::SendError)), progress, self.ending())
+            }
+            Ok(Err(PenError::Sign)) => (Answer::Unknown(Unknown::NotAsked), Vec::new()),
+        }
+    }
+
+    /// The hash to sign with: the best the server names (RFC 8308), else SHA-256, never SHA-1.
+    ///
+    /// A question for an RSA key without a hash is refused though the key stands in the file.
+    async fn rsa_hash(&self, key: &PublicKey) -> Result<Option<HashAlg>, Answer> {
+        if key.key_type() != "ssh-rsa" {
+            return Ok(None);
+        }
+        match timeout(self.timeouts.stage, self.handle.best_supported_rsa_hash()).await {
+            Err(_) => Err(Answer::Unknown(Unknown::Timeout)),
+            Ok(Ok(Some(Some(hash)))) => Ok(Some(hash)),
+            Ok(_) => Ok(Some(HashAlg::Sha256)),
+        }
+    }
+
+    async fn offer_password(&mut self, username: &str, password: &str) -> (Answer, Vec<MethodKind>) {
+        let interactive_only = self.methods.as_ref().is_some_and(|methods| {
+            !methods.contains(&MethodKind::Password) && methods.contains(&MethodKind::KeyboardInteractive)
+        });
+        if !interactive_only {
+            let result = timeout(self.timeouts.stage, self.handle.authenticate_password(username, password)).await.ok();
+            let (answer, methods) = interpret(result, Progress::Offered, self.ending());
+            let interactive = methods.contains(&MethodKind::KeyboardInteractive);
+            if answer != Answer::Refused || !interactive || methods.contains(&MethodKind::Password) {
+                return (answer, methods);
+            }
+        }
+        let limit = self.timeouts.stage;
+        let result = timeout(limit, self.answer_prompts(username, password)).await.ok();
+        interpret(result, Progress::Offered, self.ending())
+    }
+
+    /// Keyboard-interactive (RFC 4256): the password answers the one hidden prompt; anything else is not for us.
+    async fn answer_prompts(&mut self, username: &str, password: &str) -> Result<AuthResult, russh::Error> {
+        let mut answered = false;
+        let mut response = self.handle.authenticate_keyboard_interactive_start(username, None::<String>).await?;
+        loop {
+            response = match response {
+                KeyboardInteractiveAuthResponse::Success => return Ok(AuthResult::Success),
+                KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success } => {
+                    return Ok(AuthResult::Failure { remaining_methods, partial_success });
+                }
+                KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
+                    let mut responses = Vec::new();
+                    for prompt in &prompts {
+                        if prompt.echo || answered {
+                            // A second question is a second factor; an empty answer lets the server say no.
+                            responses.push(String::new());
+                        } else {
+                            answered = true;
+                            responses.push(password.to_owned());
+                        }
+                    }
+                    self.handle.authenticate_keyboard_interactive_respond(responses).await?
+                }
+            };
+        }
+    }
+}
+
+/// Signs a login's request, or withholds the signature when the server was only asked.
+struct Pen {
+    private: Option<Arc<russh::keys::PrivateKey>>,
+    offered: bool,
+}
+
+#[derive(Debug)]
+enum PenError {
+    Send,
+    Withheld,
+    Sign,
+}
+
+impl From<russh::SendError> for PenError {
+    fn from(_: russh::SendError) -> Self {
+        Self::Send
+    }
+}
+
+impl russh::Signer for Pen {
+    type Error = PenError;
+
+    async fn auth_sign(
+        &mut self,
+        _key: &AgentIdentity,
+        hash: Option<HashAlg>,
+        mut request: Vec<u8>,
+    ) -> Result<Vec<u8>, PenError> {
+        use russh::keys::{signature::Signer, ssh_encoding::Encode, ssh_key::private::KeypairData};
+
+        self.offered = true;
+        let private = self.private.as_ref().ok_or(PenError::Withheld)?;
+        let signature = match private.key_data() {
+            KeypairData::Rsa(pair) => (pair, hash).try_sign(&request),
+            pair => pair.try_sign(&request),
+        }
+        .map_err(|_| PenError::Sign)?;
+        let mut encoded = Vec::new();
+        signature.encode(&mut encoded).map_err(|_| PenError::Sign)?;
+        encoded.encode(&mut request).map_err(|_| PenError::Sign)?;
+        Ok(request)
+    }
+}
+
+/// A stream that notes whether a version line came, which tells a server that turned us away from a cut.
+struct Listening<S> {
+    stream: S,
+    version_seen: Arc<AtomicBool>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let start = buffer.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if !self.version_seen.load(Ordering::Relaxed) {
+            let came = buffer.filled().get(start..).unwrap_or_default();
+            if came.windows(4).any(|window| window == b"SSH-") {
+                self.version_seen.store(true, Ordering::Relaxed);
+            }
+        }
+        poll
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Listening<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
