@@ -257,6 +257,18 @@ fn refuses_what_is_no_usable_key_with_its_reason() {
 }
 
 #[test]
+fn a_second_version_of_pkcs8_carries_the_public_half() {
+    let made = Ed25519KeyPair::generate().unwrap();
+    let mut der = made.to_pkcs8().unwrap().as_ref().to_vec();
+    let key = import(&armour("PRIVATE KEY", &der)).unwrap();
+    let public = aws_lc_rs::signature::KeyPair::public_key(&made).as_ref().to_vec();
+    assert!(key.public_key().blob().ends_with(&public));
+    assert!(der.ends_with(&public), "the public half must be what the test changes");
+    *der.last_mut().unwrap() ^= 1;
+    assert_refused(import(&armour("PRIVATE KEY", &der)), "key-halves-differ", "PKCS#8 with another public half");
+}
+
+#[test]
 fn asks_for_no_passphrase_where_the_key_will_be_refused() {
     assert_refused(import(&read("refused/dsa.sealed")), "dsa-not-supported", "dsa.sealed");
     assert_refused(import(&read("refused/camellia.pem")), "key-encryption-not-supported", "camellia.pem");

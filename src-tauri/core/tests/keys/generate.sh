@@ -39,6 +39,9 @@ for key in rsa-2048 rsa-4096 ecdsa-p256 ecdsa-p384 ecdsa-p521; do
         openssl $tool -in $key -$cipher -passout "pass:$pass" -out $key.$cipher 2>/dev/null
     done
 done
+# The public point in its short form, and none at all.
+openssl ec -in ecdsa-p256 -conv_form compressed -out ecdsa-p256.compressed 2>/dev/null
+openssl ec -in ecdsa-p521 -no_public -out ecdsa-p521.alone 2>/dev/null
 # What `openssl ecparam -genkey` writes: a block of parameters before the key.
 openssl ecparam -name prime256v1 -genkey -out ecdsa-p256.ecparam
 ssh-keygen -y -f /dev/stdin < ecdsa-p256.ecparam > ecdsa-p256.ecparam.pub
