@@ -16,3 +16,4 @@
 pub mod authorized_keys;
 pub mod clock;
 pub mod error;
+pub mod remote;

@@ -219,6 +219,15 @@ struct Draft<'a> {
     prevailing: &'static [u8],
 }
 
+/// The end of a line that gets another behind it.
+fn complete<'a>(end: &'a [u8], prevailing: &'a [u8]) -> &'a [u8] {
+    match end {
+        b"" => prevailing,
+        b"\r" => b"\r\n",
+        _ => end,
+    }
+}
+
 /// A line of the draft.
 struct DraftLine<'a> {
     /// Its number in the text that was read; 0 for a line that is added.
@@ -274,8 +283,8 @@ impl<'a> Draft<'a> {
         let mut lines = Vec::with_capacity(self.lines.len() + 1);
         for mut line in self.lines.drain(..) {
             let inserted = content(&line).map(|content| DraftLine::added(content, line.end));
-            if inserted.is_some() && line.end.is_empty() {
-                line.end = prevailing;
+            if inserted.is_some() {
+                line.end = complete(line.end, prevailing);
             }
             lines.push(line);
             lines.extend(inserted);
@@ -288,7 +297,7 @@ impl<'a> Draft<'a> {
         let prevailing = self.prevailing;
         let mut lines = Vec::with_capacity(self.lines.len() + 1);
         for line in self.lines.drain(..) {
-            let end = if line.end.is_empty() { prevailing } else { line.end };
+            let end = complete(line.end, prevailing);
             lines.extend(contents(&line).into_iter().map(|content| DraftLine::added(content, end)));
             lines.push(line);
         }
@@ -299,7 +308,10 @@ impl<'a> Draft<'a> {
     fn push(&mut self, content: Vec<u8>) {
         let prevailing = self.prevailing;
         let end = match self.lines.last_mut() {
-            Some(last) if last.end.is_empty() => std::mem::replace(&mut last.end, prevailing),
+            Some(last) if !last.end.ends_with(b"\n") => {
+                let completed = complete(last.end, prevailing);
+                std::mem::replace(&mut last.end, completed)
+            }
             Some(_) | None => prevailing,
         };
         self.lines.push(DraftLine::added(content, end));
@@ -312,12 +324,13 @@ impl<'a> Draft<'a> {
         self.removed.extend(removed);
     }
 
-    /// Takes away the end of the last line if the text had none at its end.
+    /// Gives the last line the end that the text had, if that was no newline.
     fn leave_final_newline_missing(&mut self) {
-        if !self.before.ends_with(b"\n")
+        let end = split(self.before).last().map_or(b"\n".as_slice(), |last| last.end);
+        if !end.ends_with(b"\n")
             && let Some(last) = self.lines.last_mut()
         {
-            last.end = b"";
+            last.end = end;
         }
     }
 

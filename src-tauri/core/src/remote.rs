@@ -1,0 +1,3 @@
+//! SSH to a device.
+
+pub mod sshd_config;
