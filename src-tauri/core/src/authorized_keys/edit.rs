@@ -327,8 +327,10 @@ impl<'a> Draft<'a> {
     /// Gives the last line the end that the text had, if that was no newline.
     fn leave_final_newline_missing(&mut self) {
         let end = split(self.before).last().map_or(b"\n".as_slice(), |last| last.end);
+        // Without an end an empty line would be none, and a CR would become one: nothing was ever inserted behind those.
+        let needs_end = |content: &[u8]| end.is_empty() && (content.is_empty() || content.ends_with(b"\r"));
         if !end.ends_with(b"\n")
-            && let Some(last) = self.lines.last_mut()
+            && let Some(last) = self.lines.last_mut().filter(|last| !needs_end(&last.content))
         {
             last.end = end;
         }

@@ -551,7 +551,9 @@ proptest! {
         let restored = restore(&removed.after, &contents(&removed.removed), key(&NEW));
         let back = take_back(&restored.after, &contents(&added.added), key(&NEW));
         let sorted = |text: &[u8]| {
-            let mut lines = contents(&lines(text, key(&OLD)));
+            // A line that ended in CR CR LF comes back with the end of the line it is put before.
+            let content = |line: Line| line.bytes.trim_ascii_end().to_vec();
+            let mut lines: Vec<_> = lines(text, key(&OLD)).into_iter().map(content).collect();
             lines.sort();
             lines
         };
