@@ -319,7 +319,7 @@ impl<'a> Draft<'a> {
 
     /// Takes out the lines chosen, each with its own end.
     fn take_out(&mut self, choose: impl Fn(&Parsed<'_>) -> bool) {
-        let chosen = self.lines.extract_if(.., |line| line.parsed.as_ref().is_some_and(|parsed| choose(parsed)));
+        let chosen = self.lines.extract_if(.., |line| line.parsed.as_ref().is_some_and(&choose));
         let removed = chosen.filter_map(|line| Some(line.parsed?.to_line(line.number)));
         self.removed.extend(removed);
     }

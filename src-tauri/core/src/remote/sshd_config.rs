@@ -23,6 +23,10 @@ const MAXIMUM_DEPTH: usize = 16;
 /// What sshd reads where the configuration names no file.
 const DEFAULT_FILES: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
 
+/// Answers an absolute path, or a pattern of glob(7), with each file's path and bytes in the order of their names, and with
+/// nothing for what isn't there or can't be read.
+pub type Read<'a> = dyn Fn(&str) -> Vec<(String, Vec<u8>)> + 'a;
+
 /// The login that is asked about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Connection {
@@ -78,9 +82,8 @@ pub enum RootLogin {
 
 /// Finds out what sshd's configuration says for a login.
 ///
-/// `read` answers an absolute path, or a pattern of glob(7), with each file's path and bytes in the order of their names, and
-/// with nothing for what isn't there or can't be read. If the main file is among that, the defaults come back undecided.
-pub fn authorized_keys_files(read: &dyn Fn(&str) -> Vec<(String, Vec<u8>)>, connection: &Connection) -> Effective {
+/// If the main file can't be read, sshd's defaults come back, undecided.
+pub fn authorized_keys_files(read: &Read<'_>, connection: &Connection) -> Effective {
     let mut reading =
         Reading { read, connection, general: Values::default(), matched: Values::default(), undecided: false };
     let main = read(PATH);
@@ -121,7 +124,7 @@ struct Values {
 }
 
 struct Reading<'a> {
-    read: &'a dyn Fn(&str) -> Vec<(String, Vec<u8>)>,
+    read: &'a Read<'a>,
     connection: &'a Connection,
     general: Values,
     matched: Values,
