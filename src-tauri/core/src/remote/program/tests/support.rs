@@ -37,20 +37,38 @@ pub(super) fn command(shell: &[&str], line: &str) -> Command {
 }
 
 /// Runs a program to its end, sending what the conversation says, and returns standard output.
-pub(super) fn run_by(mut command: Command, program: &Program) -> Vec<u8> {
-    let mut child = command.spawn().unwrap();
-    talk(&mut child, program)
+pub(super) fn run_by(command: Command, program: &Program) -> Vec<u8> {
+    talk(command, program, None).unwrap()
 }
 
 pub(super) fn run(shell: &[&str], program: &Program) -> Vec<u8> {
     run_by(command(shell, program.command()), program)
 }
 
-pub(super) fn talk(child: &mut Child, program: &Program) -> Vec<u8> {
+/// Talks with a program as `remote` does: both streams are heard as they come.
+pub(super) fn talk(
+    mut command: Command,
+    program: &Program,
+    password: Option<SecretString>,
+) -> Result<Vec<u8>, ElevationError> {
+    let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take();
-    let mut stdout = child.stdout.take().unwrap();
-    let (mut conversation, mut say) = Conversation::begin(program, None);
-    let mut buffer = [0; 65536];
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let streams: [(Stream, Box<dyn Read + Send>); 2] = [
+        (Stream::Out, Box::new(child.stdout.take().unwrap())),
+        (Stream::Error, Box::new(child.stderr.take().unwrap())),
+    ];
+    for (stream, mut source) in streams {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 65536];
+            while let Ok(length @ 1..) = source.read(&mut buffer) {
+                let _ = sender.send((stream, buffer[..length].to_vec()));
+            }
+        });
+    }
+    drop(sender);
+    let (mut conversation, mut say) = Conversation::begin(program, password);
     loop {
         for what in say.drain(..) {
             match what {
@@ -61,19 +79,14 @@ pub(super) fn talk(child: &mut Child, program: &Program) -> Vec<u8> {
                 Say::End => drop(stdin.take()),
             }
         }
-        let length = stdout.read(&mut buffer).unwrap();
-        if length == 0 {
-            break;
+        let Ok((stream, bytes)) = receiver.recv() else { break };
+        if stream == Stream::Error {
+            println!("standard error: {}", String::from_utf8_lossy(&bytes));
         }
-        say = conversation.hear(Stream::Out, &buffer[..length]);
+        say = conversation.hear(stream, &bytes);
     }
-    let mut errors = Vec::new();
-    child.stderr.take().map(|mut stderr| stderr.read_to_end(&mut errors).unwrap());
     child.wait().unwrap();
-    if !errors.is_empty() {
-        println!("standard error: {}", String::from_utf8_lossy(&errors));
-    }
-    conversation.finish().unwrap()
+    conversation.finish()
 }
 
 /// Names in a folder that are ours.

@@ -1,7 +1,5 @@
 //! The pure parts: checksums, elevation, the conversation.
 
-use secrecy::SecretString;
-
 use super::support::*;
 use super::*;
 
@@ -162,4 +160,76 @@ fn root_works_as_the_account_through_every_login_shell() {
             assert_eq!(place.file.metadata().unwrap().uid(), NOBODY, "{shell:?} {utility}: the owner stays");
         }
     }
+}
+
+/// Runs a program as the account `kwop`, whose password is `pass word`, in a namespace with accounts and sudoers of its own.
+fn by_operator(
+    shell: &[&str],
+    program: &Program,
+    sudoers: &str,
+    password: &str,
+) -> Option<Result<Vec<u8>, ElevationError>> {
+    if !["unshare", "sudo", "setpriv", "openssl"].iter().all(|utility| is_installed(utility)) {
+        return None;
+    }
+    let etc = tempfile::tempdir().unwrap();
+    let hash = Command::new("openssl").args(["passwd", "-6", "pass word"]).output().unwrap().stdout;
+    let hash = String::from_utf8(hash).unwrap().trim().to_owned();
+    for (name, line, mode) in [
+        ("passwd", "kwop:x:4711:4711::/:/bin/sh\n".to_owned(), 0o644),
+        ("shadow", format!("kwop:{hash}:20000:0:99999:7:::\n"), 0o600),
+        ("group", "kwop:x:4711:\n".to_owned(), 0o644),
+    ] {
+        let text = std::fs::read_to_string(format!("/etc/{name}")).unwrap();
+        std::fs::write(etc.path().join(name), text + &line).unwrap();
+        std::fs::set_permissions(etc.path().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    std::fs::write(etc.path().join("sudoers"), sudoers).unwrap();
+    std::fs::set_permissions(etc.path().join("sudoers"), std::fs::Permissions::from_mode(0o440)).unwrap();
+    let line = "for f in passwd shadow group sudoers;do mount --bind \"$1/$f\" /etc/$f||exit;done;shift;\
+        exec setpriv --reuid=4711 --regid=4711 --clear-groups \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", line, "sh", etc.path().to_str().unwrap()]).args(shell);
+    command.arg("-c").arg(program.command()).current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Some(talk(command, program, Some(SecretString::from(password))))
+}
+
+#[test]
+fn sudo_with_a_password_writes_as_the_account() {
+    if !is_root("accounts of its own") {
+        return;
+    }
+    let rules = "Defaults passwd_tries=3\nroot ALL=(ALL) ALL\n";
+    let asking = format!("{rules}kwop ALL=(nobody) ALL\n");
+    let silent = format!("{rules}kwop ALL=(nobody) NOPASSWD: ALL\n");
+    let elevation = Elevation::SudoPassword { account: "nobody".to_owned(), mark: "KWask7f3a".to_owned() };
+    for shell in login_shells() {
+        for sudoers in [&asking, &silent] {
+            let place = Place::with(b"before\n").of_account();
+            let program = elevate(place.write("1", b"before\n", b"after \0\n"), &elevation).unwrap();
+            let Some(answer) = by_operator(&shell, &program, sudoers, "pass word") else { return };
+            let written = parse_write("1", &answer.unwrap()).unwrap_or_else(|error| panic!("{shell:?}: {error}"));
+            assert!(written.holds(b"after \0\n"), "{shell:?}");
+            assert_eq!(place.text(), b"after \0\n", "{shell:?}: neither password nor script may stand in the file");
+        }
+    }
+    let place = Place::with(b"before\n").of_account();
+    let program = elevate(place.write("1", b"before\n", b"after\n"), &elevation).unwrap();
+    let shell = &["sh"];
+    let wrong = by_operator(shell, &program, &asking, "wrong word").unwrap();
+    assert_eq!(wrong, Err(ElevationError::WrongPassword));
+    assert_eq!(by_operator(shell, &program, rules, "pass word").unwrap(), Err(ElevationError::NotAllowed));
+    let few = format!("{rules}kwop ALL=(nobody) /usr/bin/id\n");
+    assert_eq!(by_operator(shell, &program, &few, "pass word").unwrap(), Err(ElevationError::NotAllowed));
+    let terminal = format!("Defaults requiretty\n{asking}");
+    assert_eq!(by_operator(shell, &program, &terminal, "pass word").unwrap(), Err(ElevationError::TerminalNeeded));
+    let mute = Elevation::SudoNoPassword { account: "nobody".to_owned() };
+    let program = elevate(place.write("1", b"before\n", b"after\n"), &mute).unwrap();
+    assert_eq!(by_operator(shell, &program, &asking, "pass word").unwrap(), Err(ElevationError::PasswordNeeded));
+    let nobody = Elevation::SudoNoPassword { account: "no-such-account".to_owned() };
+    let program = elevate(place.write("1", b"before\n", b"after\n"), &nobody).unwrap();
+    let every = format!("{rules}kwop ALL=(ALL) NOPASSWD: ALL\n");
+    assert_eq!(by_operator(shell, &program, &every, "pass word").unwrap(), Err(ElevationError::UnknownAccount));
+    place.assert_untouched(b"before\n");
 }
