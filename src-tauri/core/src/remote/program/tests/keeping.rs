@@ -61,13 +61,40 @@ fn an_access_control_list_that_would_be_lost_is_a_refusal() {
     // A `cp` that keeps no lists: by the mark in the listing, and by getfacl where the listing shows no mark.
     let plain = "cp(){ command cp -- \"$4\" \"$5\"&&chmod 640 \"$5\";};";
     let answer = place.run_with(&program, "t=./.kw-$m", plain);
-    assert!(matches!(parse_write("1", &answer), Err(WriteError::MetadataWouldChange { .. })));
+    let what = "mode or owner".to_owned();
+    assert_eq!(parse_write("1", &answer), Err(WriteError::MetadataWouldChange { what }));
     let blind = format!("{plain}ls(){{ command ls \"$@\"|tr -d +;}};");
-    let answer = place.run_with(&program, "set -- $(ls -ldn -- \"$b\")", &blind);
+    let answer = place.run_with(&program, "t=./.kw-$m", &blind);
     let what = "access control list or attributes".to_owned();
     assert_eq!(parse_write("1", &answer), Err(WriteError::MetadataWouldChange { what }));
     place.assert_untouched(BEFORE);
     assert_eq!(acl(&place), before, "the list must stay");
+}
+
+#[test]
+fn an_attribute_that_would_be_lost_is_a_refusal() {
+    let place = Place::with(BEFORE);
+    let program = place.write("1", BEFORE, AFTER);
+    // A `getfattr` as of the attr package: files without attributes are left out, each block ends with an empty line.
+    let shows = |live: &str, copy: &str| {
+        let show = |value: &str| match value {
+            "" => ":".to_owned(),
+            value => format!("echo \"# file: $q\";echo {value};echo"),
+        };
+        format!("getfattr(){{ for q in \"$@\";do case $q in *.new){};;*keys){};;esac;done;}};", show(copy), show(live))
+    };
+    let what = "access control list or attributes".to_owned();
+    let refused = Err(WriteError::MetadataWouldChange { what });
+    for (live, copy) in [("user.a=0x01", ""), ("", "user.a=0x01"), ("user.a=0x01", "user.a=0x02")] {
+        let answer = place.run_with(&program, "t=./.kw-$m", &shows(live, copy));
+        assert_eq!(parse_write("1", &answer), refused, "{live:?} {copy:?}");
+        place.assert_untouched(BEFORE);
+    }
+    for same in ["user.a=0x01", ""] {
+        std::fs::write(&place.file, BEFORE).unwrap();
+        let answer = place.run_with(&program, "t=./.kw-$m", &shows(same, same));
+        assert!(parse_write("1", &answer).unwrap().holds(AFTER), "{same:?}");
+    }
 }
 
 #[test]
