@@ -15,3 +15,4 @@
 
 pub mod clock;
 pub mod error;
+pub mod vault;
