@@ -1,4 +1,0 @@
-//! End to end: devices with real servers, the real keyring and the real programs.
-
-#[path = "all/fleet.rs"]
-mod fleet;
