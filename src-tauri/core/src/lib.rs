@@ -16,3 +16,4 @@
 pub mod clock;
 pub mod database;
 pub mod error;
+pub mod key;
