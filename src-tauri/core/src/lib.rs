@@ -17,3 +17,4 @@ pub mod clock;
 pub mod database;
 pub mod error;
 pub mod key;
+pub mod vault;
