@@ -9,12 +9,26 @@
 //! - `database`: the SQLite file under the catalogue, the journal and the audit
 //! - `catalogue`: people, devices, credentials, policies, key versions
 //! - `journal`: changes and their effects; what recovery reads
+//! - `person`, `device`, `credential`, `settings`: what can be done with each, as methods of `Keywheel`
 //! - `audit`: the hash-chained record of actions
 //! - `remote`: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - `rotation`: what to do next, and doing it
 
+pub mod audit;
+pub mod catalogue;
 pub mod clock;
+pub mod credential;
+pub mod data_dir;
 pub mod database;
+pub mod device;
 pub mod error;
 pub mod key;
+pub mod keywheel;
+pub mod person;
+pub mod private_file;
+mod record;
+pub mod settings;
 pub mod vault;
+
+pub use error::Error;
+pub use keywheel::Keywheel;
