@@ -151,7 +151,7 @@ CREATE INDEX installed_on_device ON installed_on (device);
 CREATE TABLE password_version (
     credential   INTEGER NOT NULL REFERENCES credential (id),
     version      INTEGER NOT NULL CHECK (version >= 1),
-    state        TEXT NOT NULL CHECK (state IN ('candidate', 'current', 'destroyed')),
+    state        TEXT NOT NULL CHECK (state IN ('candidate', 'current', 'retired', 'destroyed')),
     item         TEXT NOT NULL UNIQUE,
     created      TEXT NOT NULL,
     destroyed_at TEXT,
