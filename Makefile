@@ -47,7 +47,7 @@ integration: ## Runs the tests over real SSH servers and a real keyring
 	cargo nextest run --locked -p keywheel-fleet -E 'not binary(window)' --no-tests warn
 
 window: ## Runs the tests of the real window, on a display of their own
-	dbus-run-session -- xvfb-run -a -s '-screen 0 1280x900x24' cargo nextest run --locked -p keywheel-fleet --test window
+	dbus-run-session --config-file=tests/setup/session.conf -- xvfb-run -a -s '-screen 0 1280x900x24' cargo nextest run --locked -p keywheel-fleet --test window
 
 fmt: ## Formats the Rust sources
 	cargo fmt --all

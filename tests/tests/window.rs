@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "all of this file is a test, but clippy takes only the functions marked as tests for it"
@@ -14,7 +15,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use fantoccini::wd::{Capabilities, TimeoutConfiguration};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 use tempfile::TempDir;
@@ -73,9 +73,9 @@ fn environment(home: &Path) -> BTreeMap<String, String> {
 
 /// A window with the drivers that hold it; all processes end with it.
 struct Window {
-    client: Client,
+    client: Option<Client>,
     drivers: Child,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Window {
@@ -90,46 +90,24 @@ impl Window {
             .envs(environment(home.path()))
             .stdout(File::create(&log).unwrap())
             .stderr(Stdio::from(File::options().append(true).open(&log).unwrap()))
-            .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("tauri-driver can't be started ({error}); run `make setup`"));
-        let mut window = Self::connect(port, &application, &home.path().join("vault"), home.path()).await;
-        if window.is_err() {
-            // Not asked again without end: a second failure is told with what the drivers said.
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            window = Self::connect(port, &application, &home.path().join("vault"), home.path()).await;
+        let mut window = Self { client: None, drivers, home };
+        let vault = window.home.path().join("vault");
+        match tokio::time::timeout(PATIENCE, connect(port, &application, &vault)).await {
+            Ok(Ok(client)) => window.client = Some(client),
+            failed => panic!("the window did not open: {failed:?}\n{}", fs::read_to_string(&log).unwrap_or_default()),
         }
-        match window {
-            Ok(client) => Self { client, drivers, _home: home },
-            Err(error) => {
-                let _ = killpg(Pid::from_raw(drivers.id().cast_signed()), Signal::SIGKILL);
-                panic!("the window did not open: {error}\n{}", fs::read_to_string(&log).unwrap_or_default());
-            }
-        }
+        window
     }
 
-    async fn connect(
-        port: u16,
-        application: &Path,
-        data_dir: &Path,
-        _home: &Path,
-    ) -> Result<Client, Box<dyn std::error::Error>> {
-        wait_for_port(port).await?;
-        let capabilities: Capabilities =
-            [("tauri:options".to_owned(), json!({ "application": application, "args": ["--data-dir", data_dir] }))]
-                .into_iter()
-                .collect();
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}"))
-            .await?;
-        client.update_timeouts(TimeoutConfiguration::new(Some(PATIENCE), Some(PATIENCE), None)).await?;
-        Ok(client)
+    fn client(&self) -> &Client {
+        self.client.as_ref().unwrap()
     }
 
     async fn text(&self, css: &str) -> String {
         let element = self
-            .client
+            .client()
             .wait()
             .at_most(PATIENCE)
             .for_element(Locator::Css(css))
@@ -140,20 +118,48 @@ impl Window {
 
     /// Runs a script in the page as its own code would run; the last argument of it takes the answer.
     async fn ask(&self, script: &str) -> serde_json::Value {
-        self.client.execute_async(script, Vec::new()).await.unwrap()
+        self.client().execute_async(script, Vec::new()).await.unwrap()
     }
 
-    async fn close(self) {
-        let _ = self.client.clone().close().await;
+    /// What the window shows, as a PNG.
+    async fn picture(&self) -> Vec<u8> {
+        tokio::time::timeout(PATIENCE, self.client().screenshot()).await.expect("no picture came").unwrap()
+    }
+
+    async fn close(mut self) {
+        if let Some(client) = self.client.take() {
+            tokio::time::timeout(PATIENCE, client.close()).await.expect("the window did not close").unwrap();
+        }
     }
 }
 
 impl Drop for Window {
     fn drop(&mut self) {
-        // tauri-driver starts WebKitWebDriver and that the application: one group.
-        let _ = killpg(Pid::from_raw(self.drivers.id().cast_signed()), Signal::SIGTERM);
+        // After a failure the application and its web processes would outlive the drivers. They are known by the home
+        // that nothing else has.
+        let home = format!("HOME={}/.", self.home.path().display());
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(id) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            if environment.split(|byte| *byte == 0).any(|variable| variable == home.as_bytes()) {
+                let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+            }
+        }
         let _ = self.drivers.wait();
     }
+}
+
+/// Starts a session, which opens the window.
+async fn connect(port: u16, application: &Path, data_dir: &Path) -> Result<Client, Box<dyn std::error::Error>> {
+    wait_for_port(port).await?;
+    let options = json!({ "application": application, "args": ["--data-dir", data_dir] });
+    let capabilities: Capabilities = [("tauri:options".to_owned(), options)].into_iter().collect();
+    let client = ClientBuilder::new(HttpConnector::new())
+        .capabilities(capabilities)
+        .connect(&format!("http://127.0.0.1:{port}"))
+        .await?;
+    client.update_timeouts(TimeoutConfiguration::new(Some(PATIENCE), Some(PATIENCE), None)).await?;
+    Ok(client)
 }
 
 fn free_port() -> u16 {
@@ -182,7 +188,7 @@ async fn the_window_shows_the_name_and_the_version_of_the_program() {
         "the window shows another version than the one that was built, or Rust was not asked"
     );
     if let Some(to) = std::env::var_os("KEYWHEEL_SCREENSHOT") {
-        fs::write(to, window.client.screenshot().await.unwrap()).unwrap();
+        fs::write(to, window.picture().await).unwrap();
     }
     window.close().await;
 }
