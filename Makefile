@@ -65,9 +65,9 @@ check-types: ## Fails when ui/src/generated is stale
 	cargo nextest run --locked -p keywheel-desktop types::
 
 deny: ## Checks licences, duplicate versions and sources of all crates
-	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny --version 0.20.2
+	@command -v cargo-deny >/dev/null || env -u CARGO_TARGET_DIR cargo install --quiet --locked cargo-deny --version 0.20.2
 	cargo deny --locked check licenses bans sources
 
 advisories: ## Checks all crates for known holes (fetches the advisory database)
-	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny --version 0.20.2
+	@command -v cargo-deny >/dev/null || env -u CARGO_TARGET_DIR cargo install --quiet --locked cargo-deny --version 0.20.2
 	cargo deny --locked check advisories

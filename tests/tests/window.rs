@@ -7,7 +7,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing,
     reason = "all of this file is a test, but clippy takes only the functions marked as tests for it"
 )]
 
