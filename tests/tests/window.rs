@@ -241,6 +241,19 @@ async fn the_page_can_neither_run_inline_code_nor_reach_the_network() {
     window.close().await;
 }
 
+#[tokio::test]
+async fn the_window_writes_nothing_beside_its_data_directory() {
+    let window = Window::open().await;
+    window.text(".version").await;
+    let inside = window.home.path().join("vault/web-view");
+    assert!(inside.is_dir(), "the web view's files are not in the data directory that was named");
+    for beside in ["data", "config/keywheel", "config/dev.keywheel.desktop", "cache/dev.keywheel.desktop"] {
+        let found: Vec<_> = fs::read_dir(window.home.path().join(beside)).into_iter().flatten().flatten().collect();
+        assert!(found.is_empty(), "something was written beside the data directory: {found:?}");
+    }
+    window.close().await;
+}
+
 #[test]
 fn the_program_tells_its_version_and_its_options_without_a_window() {
     let home = tempfile::tempdir().unwrap();
