@@ -1,0 +1,23 @@
+//! The test fleet: real SSH servers of several kinds on loopback ports, each with its own files, and the means to see
+//! what they did.
+//!
+//! Every device here is started by the test that uses it, lives on 127.0.0.1 only, and takes everything it made with it
+//! when it is dropped or when the test dies.
+
+pub mod account;
+pub mod authorized_keys_cases;
+pub mod client;
+pub mod error;
+mod files;
+pub mod host;
+#[cfg(target_os = "linux")]
+pub mod keyring;
+mod namespace;
+mod port;
+pub mod sshd;
+
+pub use account::{Account, Sudo};
+pub use client::{Client, ClientKey, Target};
+pub use error::{FleetError, available};
+pub use host::Host;
+pub use sshd::{Fleet, Sshd};

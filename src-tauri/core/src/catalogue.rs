@@ -23,3 +23,4 @@ pub use self::person::Person;
 pub use self::policy::{AfterInterruption, OnFailure, Policy, Strategy};
 pub use self::setting::Settings;
 pub use self::words::UnknownWord;
+pub(crate) use self::words::words;

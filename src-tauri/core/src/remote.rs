@@ -17,7 +17,9 @@ pub mod error;
 pub mod files;
 pub mod program;
 pub mod session;
+
 pub mod sftp;
+pub mod sshd_config;
 
 use std::{fmt, sync::Arc, time::Duration};
 
