@@ -160,6 +160,18 @@ impl Action {
     }
 }
 
+/// What differs between a thing's facts before and after: `{"field": [before, after]}`.
+pub(crate) fn difference(before: &serde_json::Value, after: &serde_json::Value) -> serde_json::Value {
+    let (Some(before), Some(after)) = (before.as_object(), after.as_object()) else {
+        return serde_json::Value::Null;
+    };
+    let differing = after.iter().filter_map(|(field, now)| {
+        let then = before.get(field).unwrap_or(&serde_json::Value::Null);
+        (then != now).then(|| (field.clone(), serde_json::json!([then, now])))
+    });
+    serde_json::Value::Object(differing.collect())
+}
+
 /// An action, before it has a place in the chain.
 #[derive(Debug, Clone)]
 pub struct Entry {

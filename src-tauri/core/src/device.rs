@@ -11,7 +11,7 @@ use serde_json::json;
 
 pub use self::import::{AddedDevice, BadRow, ChangedDevice, ImportError, Preview};
 pub use self::view::{DeviceView, HostKeyView};
-use crate::audit::Action;
+use crate::audit::{self, Action};
 use crate::catalogue::device::{self, Device};
 use crate::catalogue::{CatalogueError, CredentialId, DeviceId, Noun, credential, text};
 use crate::error::Error;
@@ -154,8 +154,9 @@ impl Keywheel {
     pub async fn edit_device(&self, id: DeviceId, edit: EditDevice) -> Result<Device, Error> {
         self.change(Action::unnamed("device-edit", "device"), move |tx, action| {
             let before = named(tx, id, action)?;
-            action.detail = serde_json::to_value(&edit).unwrap_or_default();
-            Ok(apply(tx, before, edit)?)
+            let after = apply(tx, before.clone(), edit)?;
+            action.detail = audit::difference(&facts(&before), &facts(&after));
+            Ok(after)
         })
         .await
     }
@@ -206,6 +207,19 @@ impl Keywheel {
         })
         .await
     }
+}
+
+fn facts(device: &Device) -> serde_json::Value {
+    json!({
+        "name": device.name,
+        "address": device.address,
+        "port": device.port,
+        "jump": device.jump,
+        "jump_with": device.jump_with,
+        "tags": device.tags,
+        "authorized_keys_path": device.authorized_keys_path,
+        "enabled": device.enabled,
+    })
 }
 
 fn named(tx: &Transaction<'_>, id: DeviceId, action: &mut Action) -> Result<Device, CatalogueError> {

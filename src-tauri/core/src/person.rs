@@ -4,7 +4,7 @@ use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::audit::Action;
+use crate::audit::{self, Action};
 use crate::catalogue::person::{self, Person};
 use crate::catalogue::{CatalogueError, Noun, PersonId, text};
 use crate::error::Error;
@@ -92,7 +92,6 @@ impl Keywheel {
     pub async fn edit_person(&self, id: PersonId, edit: EditPerson) -> Result<Person, Error> {
         self.change(Action::unnamed("person-edit", "person"), move |tx, action| {
             let before = named(tx, id, action)?;
-            action.detail = serde_json::to_value(&edit).unwrap_or_default();
             let mut person = before.clone();
             if let Some(name) = edit.name {
                 person.name = text::name(Noun::Person, &name)?;
@@ -101,6 +100,7 @@ impl Keywheel {
                 person.email = text::email(&email)?;
             }
             person.active = edit.active.unwrap_or(person.active);
+            action.detail = audit::difference(&facts(&before), &facts(&person));
             person::update(tx, &person)?;
             Ok(person)
         })
@@ -131,6 +131,10 @@ impl Keywheel {
         })
         .await
     }
+}
+
+fn facts(person: &Person) -> serde_json::Value {
+    json!({ "name": person.name, "email": person.email, "active": person.active })
 }
 
 fn named(tx: &Transaction<'_>, id: PersonId, action: &mut Action) -> Result<Person, Error> {

@@ -77,7 +77,6 @@ impl Keywheel {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
     use crate::error::Explain;
     use crate::keywheel::testing::keywheel;
 

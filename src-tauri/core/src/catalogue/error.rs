@@ -14,8 +14,6 @@ pub enum Noun {
     Credential,
     /// When and how keys change by themselves.
     Policy,
-    /// A setting of the program.
-    Setting,
 }
 
 impl Noun {
@@ -26,7 +24,6 @@ impl Noun {
             Self::Device => "device",
             Self::Credential => "credential",
             Self::Policy => "policy",
-            Self::Setting => "setting",
         }
     }
 }
@@ -275,16 +272,6 @@ pub enum CatalogueError {
         /// What it may be.
         allowed: String,
     },
-    /// A number of a policy is out of bounds.
-    #[error("{value} can't be \"{field}\" of the policy \"{policy}\".")]
-    Policy {
-        /// The policy.
-        policy: String,
-        /// The field, as the form names it.
-        field: &'static str,
-        /// What was given.
-        value: i64,
-    },
 }
 
 impl From<rusqlite::Error> for CatalogueError {
@@ -337,7 +324,6 @@ impl Explain for CatalogueError {
             Self::Password { .. } => "bad-password",
             Self::SettingUnknown { .. } => "unknown-setting",
             Self::Setting { .. } => "bad-setting",
-            Self::Policy { .. } => "bad-policy",
         }
     }
 
@@ -394,7 +380,6 @@ impl Explain for CatalogueError {
             Self::Password { .. } => "Give the password on one line.".to_owned(),
             Self::SettingUnknown { .. } => "List the settings with: keywheel settings list.".to_owned(),
             Self::Setting { allowed, .. } => format!("Give {allowed}."),
-            Self::Policy { .. } => "Give a number within the bounds that the form names.".to_owned(),
         }
     }
 
@@ -424,7 +409,6 @@ impl Explain for CatalogueError {
             | Self::Password { credential } => Some(credential.clone()),
             Self::SettingUnknown { name } => Some(name.clone()),
             Self::Setting { name, .. } => Some((*name).to_owned()),
-            Self::Policy { policy, .. } => Some(policy.clone()),
             Self::NameEmpty { .. }
             | Self::NameLong { .. }
             | Self::Email { .. }

@@ -1,10 +1,11 @@
 //! Changing a credential's fields.
 
 use rusqlite::Transaction;
+use serde_json::json;
 
 use super::{Automatic, EditCredential, Standing, add, authentication, named};
-use crate::audit::Action;
-use crate::catalogue::credential::{self, Credential, Kind};
+use crate::audit::{self, Action};
+use crate::catalogue::credential::{self, Authentication, Credential, Kind};
 use crate::catalogue::{CatalogueError, CredentialId, Noun, key_version, text};
 use crate::error::Error;
 use crate::keywheel::Keywheel;
@@ -24,17 +25,36 @@ impl Keywheel {
     ) -> Result<Credential, Error> {
         self.change(Action::unnamed("credential-edit", "credential"), move |tx, action| {
             let before = named(tx, id, action)?;
-            action.detail = serde_json::to_value(&edit).unwrap_or_default();
-            let left = apply(tx, before, edit, standing)?;
+            let left = apply(tx, before.clone(), edit, standing)?;
+            let after = credential::by_id(tx, id)?;
+            action.detail = audit::difference(&facts(&before), &facts(&after));
             if !left.is_empty()
                 && let Some(detail) = action.detail.as_object_mut()
             {
                 detail.insert("key_left_on".to_owned(), left.into());
             }
-            Ok(credential::by_id(tx, id)?)
+            Ok(after)
         })
         .await
     }
+}
+
+fn facts(credential: &Credential) -> serde_json::Value {
+    json!({
+        "name": credential.name,
+        "username": credential.username,
+        "owner": credential.owner,
+        "original_device": credential.original_device,
+        "devices": credential.devices,
+        "tags": credential.tags,
+        "enabled": credential.enabled,
+        "automatic_change": credential.automatic_change,
+        "auth_with": match credential.authentication {
+            Authentication::Itself => None,
+            Authentication::Credential(id) => Some(id),
+        },
+        "policy": credential.policy,
+    })
 }
 
 /// Answers the names of the devices that were taken off though the key stands there.

@@ -38,10 +38,12 @@ pub(in crate::device) fn parse(csv: &[u8]) -> Result<Vec<Result<Row, BadRow>>, I
     let header = reader.headers().map_err(|source| ImportError::Csv { source })?.clone();
     let columns = columns(&header)?;
     let mut rows = Vec::new();
+    let mut places = Lines { text, at: 0, line: 1 };
     let mut lines: HashMap<String, u64> = HashMap::new();
     for record in reader.into_records() {
         let record = record.map_err(|source| ImportError::Csv { source })?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let begin = record.position().and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or_default();
+        let line = places.line(begin);
         let cell = |column: &str| columns.get(column).and_then(|place| record.get(*place)).unwrap_or_default().trim();
         let name = cell("name").to_owned();
         let bad = |error: &ImportError| BadRow { line, name: name.clone(), error: Report::of(error) };
@@ -58,6 +60,25 @@ pub(in crate::device) fn parse(csv: &[u8]) -> Result<Vec<Result<Row, BadRow>>, I
         rows.push(row(line, cell).map_err(|error| bad(&error)));
     }
     if rows.is_empty() { Err(ImportError::Empty) } else { Ok(rows) }
+}
+
+/// Counts lines. The reader's own count is one short where lines end in CR LF.
+struct Lines<'a> {
+    text: &'a str,
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of the record that begins at a byte or after the line ends that stand there; asked in ascending order.
+    fn line(&mut self, begin: usize) -> u64 {
+        let rest = self.text.get(begin..).unwrap_or_default();
+        let begin = begin + (rest.len() - rest.trim_start_matches(['\r', '\n']).len());
+        let passed = self.text.get(self.at..begin).unwrap_or_default();
+        self.line += passed.replace("\r\n", "\n").matches(['\r', '\n']).count() as u64;
+        self.at = begin;
+        self.line
+    }
 }
 
 fn columns(header: &StringRecord) -> Result<HashMap<&'static str, usize>, ImportError> {
