@@ -83,6 +83,12 @@ errors! {
     Vault(crate::vault::VaultError),
     /// Of a file that was to be written.
     File(crate::private_file::PrivateFileError),
+    /// Of the journal of changes.
+    Journal(crate::journal::JournalError),
+    /// Of a device that was to be reached.
+    Remote(crate::remote::RemoteError),
+    /// Of a key change.
+    Rotation(crate::rotation::RotationError),
 }
 
 impl From<rusqlite::Error> for Error {

@@ -4,7 +4,7 @@
 //! STRICT. Times are RFC 3339 text of fixed width (`clock::rfc3339`), truth values are 0 and 1.
 
 /// What each version of the database adds to the one before.
-pub(super) const MIGRATIONS: &[&[&str]] = &[&[VAULT, CATALOGUE, AUDIT]];
+pub(super) const MIGRATIONS: &[&[&str]] = &[&[VAULT, CATALOGUE, AUDIT, crate::journal::schema::JOURNAL]];
 
 /// Marks the file as ours: "KeyW". `VAULT` sets it, in the transaction that makes the tables.
 pub(super) const APPLICATION_ID: i32 = 0x4b65_7957;

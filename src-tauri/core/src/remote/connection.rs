@@ -107,7 +107,7 @@ impl Connector {
             target: target.clone(),
             timeouts: self.timeouts,
             opened: Instant::now(),
-            jump,
+            _jump: jump,
             methods: None,
         })
     }
@@ -168,12 +168,7 @@ async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, RemoteError
     Ok(stream)
 }
 
-fn handshake_error(
-    target: &Target,
-    error: russh::Error,
-    seen: &Mutex<Seen>,
-    version_seen: &AtomicBool,
-) -> RemoteError {
+fn handshake_error(target: &Target, error: russh::Error, seen: &Mutex<Seen>, version_seen: &AtomicBool) -> RemoteError {
     let device = target.name.clone();
     if let Some(offered) = &seen.lock().unwrap_or_else(PoisonError::into_inner).rejected {
         return RemoteError::HostKeyChanged { device, offered: offered.fingerprint() };
@@ -261,7 +256,7 @@ pub struct Connection {
     pub(super) timeouts: Timeouts,
     pub(super) opened: Instant,
     /// Held so that the jump device's connection stands as long as this one.
-    pub(super) jump: Option<Arc<Session>>,
+    _jump: Option<Arc<Session>>,
     methods: Option<Vec<MethodKind>>,
 }
 
@@ -530,7 +525,11 @@ struct Listening<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let start = buffer.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
         if !self.version_seen.load(Ordering::Relaxed) {

@@ -201,7 +201,9 @@ impl Session {
         };
         match timeout(limit, open).await {
             Ok(opened) => opened,
-            Err(_) => Err(RemoteError::Timeout { device: device.clone(), during: "SFTP was being opened", after: limit }),
+            Err(_) => {
+                Err(RemoteError::Timeout { device: device.clone(), during: "SFTP was being opened", after: limit })
+            }
         }
     }
 
