@@ -168,12 +168,7 @@ async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, RemoteError
     Ok(stream)
 }
 
-fn handshake_error(
-    target: &Target,
-    error: russh::Error,
-    seen: &Mutex<Seen>,
-    version_seen: &AtomicBool,
-) -> RemoteError {
+fn handshake_error(target: &Target, error: russh::Error, seen: &Mutex<Seen>, version_seen: &AtomicBool) -> RemoteError {
     let device = target.name.clone();
     if let Some(offered) = &seen.lock().unwrap_or_else(PoisonError::into_inner).rejected {
         return RemoteError::HostKeyChanged { device, offered: offered.fingerprint() };
@@ -530,7 +525,11 @@ struct Listening<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let start = buffer.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
         if !self.version_seen.load(Ordering::Relaxed) {
