@@ -6,6 +6,11 @@ SHELL := bash
 # Set CARGO_TARGET_DIR to build elsewhere.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
+# Always the whole workspace, filtered: cargo picks features by what is asked for, and would build dependencies again for
+# each other choice. The fleet is built of Linux's namespaces.
+ALL := --locked --workspace
+UNIT := $(ALL) $(if $(filter Linux,$(shell uname -s)),-E 'not package(keywheel-fleet)',--exclude keywheel-fleet)
+
 .PHONY: help build demo run test unit integration window fmt lint types check-types deny advisories setup require
 
 help: ## Lists these commands
@@ -35,39 +40,37 @@ run: setup-build ## Builds the app and opens its window
 	cargo run --locked -p keywheel-desktop
 
 test: setup ## Sets up, builds and runs every test
-	cargo build --locked -p keywheel -p keywheel-desktop
-	cargo nextest run --locked --workspace --no-run
+	cargo build --locked --workspace --bins --tests
 	@$(MAKE) --no-print-directory unit integration window
 
 unit: require ## Runs the tests that need no other program
 	cd ui && npm test --silent
-	cargo nextest run --locked --workspace --exclude keywheel-fleet
+	cargo nextest run $(UNIT)
 
 integration: ## Runs the tests over real SSH servers and a real keyring
-	cargo nextest run --locked -p keywheel-fleet -E 'not binary(window)' --no-tests warn
+	cargo nextest run $(ALL) -E 'package(keywheel-fleet) - binary(window)'
 
 window: ## Runs the tests of the real window, on a display of their own
-	dbus-run-session -- xvfb-run -a -s '-screen 0 1280x900x24' cargo nextest run --locked -p keywheel-fleet --test window
+	dbus-run-session --config-file=tests/setup/session.conf -- xvfb-run -a -s '-screen 0 1280x900x24' cargo nextest run $(ALL) -E 'package(keywheel-fleet) & binary(window)'
 
 fmt: ## Formats the Rust sources
 	cargo fmt --all
 
-lint: setup ## Checks formatting, clippy, Svelte and the generated types
+lint: setup ## Checks formatting, clippy and Svelte
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cd ui && npm run --silent check
-	@$(MAKE) --no-print-directory check-types
 
 types: ## Writes ui/src/generated from the Rust types
 	KEYWHEEL_WRITE_TYPES=1 cargo nextest run --locked -p keywheel-desktop types::
 
-check-types: ## Fails when ui/src/generated is stale
+check-types: ## Fails when ui/src/generated is stale (a unit test, too)
 	cargo nextest run --locked -p keywheel-desktop types::
 
 deny: ## Checks licences, duplicate versions and sources of all crates
-	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny --version 0.20.2
+	@command -v cargo-deny >/dev/null || env -u CARGO_TARGET_DIR cargo install --quiet --locked cargo-deny --version 0.20.2
 	cargo deny --locked check licenses bans sources
 
 advisories: ## Checks all crates for known holes (fetches the advisory database)
-	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny --version 0.20.2
+	@command -v cargo-deny >/dev/null || env -u CARGO_TARGET_DIR cargo install --quiet --locked cargo-deny --version 0.20.2
 	cargo deny --locked check advisories

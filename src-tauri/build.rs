@@ -1,7 +1,5 @@
 //! Builds the interface where it is older than its sources, then lets Tauri prepare the shell.
 
-#![expect(clippy::print_stdout, reason = "a build script talks to cargo on standard output")]
-
 #[path = "build/interface.rs"]
 mod interface;
 

@@ -24,18 +24,16 @@ pub(crate) const SOURCES: &[&str] = &[
 /// The file that stands for the whole result, relative to `ui/`.
 pub(crate) const RESULT: &str = "dist/index.html";
 
-/// The oldest Node.js that Vite 8 runs on.
-const NODE: (u32, u32) = (20, 19);
-
-const INSTALL: &str = "install Node.js 20.19 or newer with npm (https://nodejs.org/en/download) and build again";
+const INSTALL: &str =
+    "install Node.js 20.19, 22.12 or 24 and newer with npm (https://nodejs.org/en/download) and build again";
 
 /// Why the interface was not built.
 #[derive(Debug)]
 pub(crate) enum Error {
     /// A program can't be started.
     Missing { program: &'static str, source: io::Error },
-    /// Node.js is too old.
-    TooOld { found: String },
+    /// Vite does not run on this Node.js.
+    Unfit { found: String },
     /// npm ended with an error.
     Failed { command: String, output: String },
     /// A file can't be looked at.
@@ -48,8 +46,11 @@ impl fmt::Display for Error {
             Self::Missing { program, source } => {
                 write!(f, "The interface can't be built because {program} can't be started ({source}): {INSTALL}.")
             }
-            Self::TooOld { found } => {
-                write!(f, "The interface can't be built because Node.js is too old (version {found}): {INSTALL}.")
+            Self::Unfit { found } => {
+                write!(
+                    f,
+                    "The interface can't be built because of Node.js {found}, on which Vite does not run: {INSTALL}."
+                )
             }
             // Cargo takes one line; npm's own words are what helps, so they are kept.
             Self::Failed { command, output } => {
@@ -107,8 +108,9 @@ fn require_node() -> Result<(), Error> {
     let found = String::from_utf8_lossy(&output.stdout).trim().trim_start_matches('v').to_owned();
     let mut numbers = found.split('.').map_while(|number| number.parse::<u32>().ok());
     match (numbers.next(), numbers.next()) {
-        (Some(major), Some(minor)) if (major, minor) >= NODE => Ok(()),
-        _ => Err(Error::TooOld { found }),
+        // Vite's and jsdom's own condition: the releases with long-term support, from where they can load ES modules.
+        (Some(20), Some(19..)) | (Some(22), Some(12..)) | (Some(24..), Some(_)) => Ok(()),
+        _ => Err(Error::Unfit { found }),
     }
 }
 

@@ -13,6 +13,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use keywheel_core::error::Explain;
 
 fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Where standard error is closed, the exit status is all that is left to tell.
-            let _ = writeln!(std::io::stderr(), "The window could not be opened: {error}.");
+            let _ = writeln!(std::io::stderr(), "{error} {}", error.hint());
             ExitCode::FAILURE
         }
     }

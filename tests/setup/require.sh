@@ -19,7 +19,7 @@ if [ "$found" != "$rust" ]; then
 fi
 
 if ! command -v node >/dev/null || ! command -v npm >/dev/null ||
-  ! node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)'; then
+  ! node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a >= 24 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)'; then
   # nvm and not the system's package: Debian 12 and Ubuntu 24.04 have Node.js 18.
-  stop "Keywheel's window is built with Node.js 20.19 or newer and npm (found: $(node --version 2>/dev/null || echo none)); run: curl -fsSL https://raw.githubusercontent.com/nvm-sh/nvm/v0.40.3/install.sh | bash && . ~/.nvm/nvm.sh && nvm install 22"
+  stop "Keywheel's window is built with Node.js 20.19, 22.12 or 24 and newer, and npm (found: $(node --version 2>/dev/null || echo none)); run: curl -fsSL https://raw.githubusercontent.com/nvm-sh/nvm/v0.40.3/install.sh | bash && . ~/.nvm/nvm.sh && nvm install 22"
 fi

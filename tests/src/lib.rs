@@ -5,10 +5,13 @@
 //! when it is dropped or when the test dies.
 
 pub mod account;
+pub mod authorized_keys_cases;
 pub mod client;
 pub mod error;
 mod files;
 pub mod host;
+#[cfg(target_os = "linux")]
+pub mod keyring;
 mod namespace;
 mod port;
 pub mod sshd;

@@ -1,4 +1,7 @@
-//! End to end: devices with real servers, the real keyring and the real programs.
+//! End to end: devices with real servers, the real keyring and the real programs; in one binary, so that it is linked once.
 
 #[path = "all/fleet.rs"]
 mod fleet;
+#[cfg(target_os = "linux")]
+#[path = "all/keyring.rs"]
+mod keyring;

@@ -5,8 +5,8 @@
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing,
     reason = "all of this file is a test, but clippy takes only the functions marked as tests for it"
 )]
 
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use fantoccini::wd::{Capabilities, TimeoutConfiguration};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 use tempfile::TempDir;
@@ -62,6 +62,9 @@ fn environment(home: &Path) -> BTreeMap<String, String> {
     ] {
         let folder = home.join(folder);
         fs::create_dir_all(&folder).unwrap();
+        if name == "XDG_RUNTIME_DIR" {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        }
         variables.insert(name.to_owned(), folder.to_str().unwrap().to_owned());
     }
     // There is no graphics card under xvfb; without this WebKit waits for one before it falls back.
@@ -73,9 +76,9 @@ fn environment(home: &Path) -> BTreeMap<String, String> {
 
 /// A window with the drivers that hold it; all processes end with it.
 struct Window {
-    client: Client,
+    client: Option<Client>,
     drivers: Child,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Window {
@@ -90,46 +93,24 @@ impl Window {
             .envs(environment(home.path()))
             .stdout(File::create(&log).unwrap())
             .stderr(Stdio::from(File::options().append(true).open(&log).unwrap()))
-            .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("tauri-driver can't be started ({error}); run `make setup`"));
-        let mut window = Self::connect(port, &application, &home.path().join("vault"), home.path()).await;
-        if window.is_err() {
-            // Not asked again without end: a second failure is told with what the drivers said.
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            window = Self::connect(port, &application, &home.path().join("vault"), home.path()).await;
+        let mut window = Self { client: None, drivers, home };
+        let vault = window.home.path().join("vault");
+        match tokio::time::timeout(PATIENCE, connect(port, &application, &vault)).await {
+            Ok(Ok(client)) => window.client = Some(client),
+            failed => panic!("the window did not open: {failed:?}\n{}", fs::read_to_string(&log).unwrap_or_default()),
         }
-        match window {
-            Ok(client) => Self { client, drivers, _home: home },
-            Err(error) => {
-                let _ = killpg(Pid::from_raw(drivers.id().cast_signed()), Signal::SIGKILL);
-                panic!("the window did not open: {error}\n{}", fs::read_to_string(&log).unwrap_or_default());
-            }
-        }
+        window
     }
 
-    async fn connect(
-        port: u16,
-        application: &Path,
-        data_dir: &Path,
-        _home: &Path,
-    ) -> Result<Client, Box<dyn std::error::Error>> {
-        wait_for_port(port).await?;
-        let capabilities: Capabilities =
-            [("tauri:options".to_owned(), json!({ "application": application, "args": ["--data-dir", data_dir] }))]
-                .into_iter()
-                .collect();
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}"))
-            .await?;
-        client.update_timeouts(TimeoutConfiguration::new(Some(PATIENCE), Some(PATIENCE), None)).await?;
-        Ok(client)
+    fn client(&self) -> &Client {
+        self.client.as_ref().unwrap()
     }
 
     async fn text(&self, css: &str) -> String {
         let element = self
-            .client
+            .client()
             .wait()
             .at_most(PATIENCE)
             .for_element(Locator::Css(css))
@@ -140,20 +121,43 @@ impl Window {
 
     /// Runs a script in the page as its own code would run; the last argument of it takes the answer.
     async fn ask(&self, script: &str) -> serde_json::Value {
-        self.client.execute_async(script, Vec::new()).await.unwrap()
+        self.client().execute_async(script, Vec::new()).await.unwrap()
     }
 
-    async fn close(self) {
-        let _ = self.client.clone().close().await;
+    async fn close(mut self) {
+        if let Some(client) = self.client.take() {
+            tokio::time::timeout(PATIENCE, client.close()).await.expect("the window did not close").unwrap();
+        }
     }
 }
 
 impl Drop for Window {
     fn drop(&mut self) {
-        // tauri-driver starts WebKitWebDriver and that the application: one group.
-        let _ = killpg(Pid::from_raw(self.drivers.id().cast_signed()), Signal::SIGTERM);
+        // After a failure the application and its web processes would outlive the drivers. They are known by the home
+        // that nothing else has.
+        let home = format!("HOME={}/.", self.home.path().display());
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(id) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            if environment.split(|byte| *byte == 0).any(|variable| variable == home.as_bytes()) {
+                let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+            }
+        }
         let _ = self.drivers.wait();
     }
+}
+
+/// Starts a session, which opens the window.
+async fn connect(port: u16, application: &Path, data_dir: &Path) -> Result<Client, Box<dyn std::error::Error>> {
+    wait_for_port(port).await?;
+    let options = json!({ "application": application, "args": ["--data-dir", data_dir] });
+    let capabilities: Capabilities = [("tauri:options".to_owned(), options)].into_iter().collect();
+    let client = ClientBuilder::new(HttpConnector::new())
+        .capabilities(capabilities)
+        .connect(&format!("http://127.0.0.1:{port}"))
+        .await?;
+    client.update_timeouts(TimeoutConfiguration::new(Some(PATIENCE), Some(PATIENCE), None)).await?;
+    Ok(client)
 }
 
 fn free_port() -> u16 {
@@ -181,9 +185,6 @@ async fn the_window_shows_the_name_and_the_version_of_the_program() {
         format!("Version {}", env!("CARGO_PKG_VERSION")),
         "the window shows another version than the one that was built, or Rust was not asked"
     );
-    if let Some(to) = std::env::var_os("KEYWHEEL_SCREENSHOT") {
-        fs::write(to, window.client.screenshot().await.unwrap()).unwrap();
-    }
     window.close().await;
 }
 
@@ -240,6 +241,19 @@ async fn the_page_can_neither_run_inline_code_nor_reach_the_network() {
     window.close().await;
 }
 
+#[tokio::test]
+async fn the_window_writes_nothing_beside_its_data_directory() {
+    let window = Window::open().await;
+    window.text(".version").await;
+    let inside = window.home.path().join("vault/web-view");
+    assert!(inside.is_dir(), "the web view's files are not in the data directory that was named");
+    for beside in ["data", "config/keywheel", "config/dev.keywheel.desktop", "cache/dev.keywheel.desktop"] {
+        let found: Vec<_> = fs::read_dir(window.home.path().join(beside)).into_iter().flatten().flatten().collect();
+        assert!(found.is_empty(), "something was written beside the data directory: {found:?}");
+    }
+    window.close().await;
+}
+
 #[test]
 fn the_program_tells_its_version_and_its_options_without_a_window() {
     let home = tempfile::tempdir().unwrap();
@@ -264,4 +278,16 @@ fn the_program_tells_its_version_and_its_options_without_a_window() {
     assert_eq!(wrong.status.code(), Some(2), "a file in place of the data directory is bad input");
     assert!(wrong.stdout.is_empty(), "a message belongs on standard error");
     assert!(!wrong.stderr.is_empty(), "a refusal must say why");
+}
+
+#[test]
+fn without_a_display_the_program_says_so_and_names_the_command_line() {
+    let home = tempfile::tempdir().unwrap();
+    let mut variables = environment(home.path());
+    variables.remove("DISPLAY");
+    let answer = Command::new(desktop()).env_clear().envs(variables).output().unwrap();
+    let told = String::from_utf8(answer.stderr).unwrap();
+    assert_eq!(answer.status.code(), Some(1), "no window was opened, and nothing is changed: {told}");
+    assert!(told.contains("there is no display") && told.contains("keywheel --help"), "what to do is missing: {told}");
+    assert!(!told.contains("panicked"), "a missing display is no bug: {told}");
 }

@@ -3,8 +3,6 @@
 //! Each module has its own error enum; this trait is what the two shells need of all of them, so that a shell never
 //! looks at an error's text or variants.
 
-use std::error::Error;
-
 use serde::{Deserialize, Serialize};
 
 /// The kind of answer an error asks for, from which a shell takes its exit status or its screen.
@@ -23,7 +21,7 @@ pub enum Class {
 /// An error with two sentences for people and a stable code for programs.
 ///
 /// `Display` is the first sentence: what happened, to which named thing.
-pub trait Explain: Error {
+pub trait Explain: std::error::Error {
     /// The stable code, in kebab-case (`host-key-changed`).
     fn code(&self) -> &'static str;
     /// The second sentence: what to do next.
@@ -35,6 +33,67 @@ pub trait Explain: Error {
     /// What kind of answer it asks for.
     fn class(&self) -> Class {
         Class::NotDone
+    }
+}
+
+/// Joins the modules' errors into one type that explains itself as they do.
+macro_rules! errors {
+    ($($(#[$doc:meta])* $variant:ident($error:ty)),+ $(,)?) => {
+        /// Any error of the core: what its operations answer to a shell.
+        #[derive(Debug, thiserror::Error)]
+        #[non_exhaustive]
+        pub enum Error {
+            $($(#[$doc])* #[error(transparent)] $variant(#[from] $error)),+
+        }
+
+        impl Explain for Error {
+            fn code(&self) -> &'static str {
+                match self { $(Self::$variant(error) => error.code()),+ }
+            }
+
+            fn hint(&self) -> String {
+                match self { $(Self::$variant(error) => error.hint()),+ }
+            }
+
+            fn subject(&self) -> Option<String> {
+                match self { $(Self::$variant(error) => error.subject()),+ }
+            }
+
+            fn class(&self) -> Class {
+                match self { $(Self::$variant(error) => error.class()),+ }
+            }
+        }
+    };
+}
+
+errors! {
+    /// Of the database.
+    Database(crate::database::DatabaseError),
+    /// Of the catalogue.
+    Catalogue(crate::catalogue::CatalogueError),
+    /// Of a credential's secret.
+    Credential(crate::credential::CredentialError),
+    /// Of a CSV file with devices.
+    Import(crate::device::ImportError),
+    /// Of the audit.
+    Audit(crate::audit::AuditError),
+    /// Of a key.
+    Key(crate::key::KeyError),
+    /// Of the vault.
+    Vault(crate::vault::VaultError),
+    /// Of a file that was to be written.
+    File(crate::private_file::PrivateFileError),
+    /// Of the journal of changes.
+    Journal(crate::journal::JournalError),
+    /// Of a device that was to be reached.
+    Remote(crate::remote::RemoteError),
+    /// Of a key change.
+    Rotation(crate::rotation::RotationError),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.into())
     }
 }
 

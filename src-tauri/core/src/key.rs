@@ -184,3 +184,6 @@ fn generate_rsa(size: rsa::KeySize) -> Result<Result<KeypairData, KeyError>, Uns
     let made = rsa::KeyPair::generate(size)?.as_der()?;
     Ok(der::pkcs8(made.as_ref()))
 }
+
+#[cfg(test)]
+mod tests;

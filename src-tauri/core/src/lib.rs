@@ -3,19 +3,36 @@
 //! The crate knows neither a window nor a terminal; the two shells decode a request, call one operation here, and encode
 //! its answer. By noun:
 //!
-//! - `key`: pair, public key, fingerprint; the only code that sees private bytes
-//! - `authorized_keys`: find, add and remove lines of a file; pure
-//! - `vault`: where secrets lie
-//! - `database`: the SQLite file under the catalogue, the journal and the audit
-//! - `catalogue`: people, devices, credentials, policies, key versions
-//! - `journal`: changes and their effects; what recovery reads
-//! - `audit`: the hash-chained record of actions
-//! - `remote`: SSH: connect, ask, run; the shell and the SFTP way to a file
-//! - `rotation`: what to do next, and doing it
+//! - [`key`]: pair, public key, fingerprint; the only code that sees private bytes
+//! - [`authorized_keys`]: find, add and remove lines of a file; pure
+//! - [`vault`]: where secrets lie
+//! - [`database`]: the SQLite file under the catalogue, the journal and the audit
+//! - [`catalogue`]: people, devices, credentials, policies, key versions
+//! - [`journal`]: changes and their effects; what recovery reads
+//! - [`person`], [`device`], [`credential`], [`settings`]: what can be done with each, as methods of [`Keywheel`]
+//! - [`audit`]: the hash-chained record of actions
+//! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
+//! - [`rotation`]: what to do next, and doing it
 
+pub mod audit;
 pub mod authorized_keys;
+pub mod catalogue;
 pub mod clock;
+pub mod credential;
+pub mod data_dir;
 pub mod database;
+pub mod device;
 pub mod error;
+pub mod journal;
 pub mod key;
+pub mod keywheel;
+pub mod person;
+pub mod private_file;
+mod record;
 pub mod remote;
+pub mod rotation;
+pub mod settings;
+pub mod vault;
+
+pub use error::Error;
+pub use keywheel::Keywheel;

@@ -18,7 +18,9 @@ pub mod files;
 pub mod program;
 pub mod scan;
 pub mod session;
+
 pub mod sftp;
+pub mod sshd_config;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -219,6 +219,15 @@ struct Draft<'a> {
     prevailing: &'static [u8],
 }
 
+/// The end of a line that gets another behind it.
+fn complete<'a>(end: &'a [u8], prevailing: &'a [u8]) -> &'a [u8] {
+    match end {
+        b"" => prevailing,
+        b"\r" => b"\r\n",
+        _ => end,
+    }
+}
+
 /// A line of the draft.
 struct DraftLine<'a> {
     /// Its number in the text that was read; 0 for a line that is added.
@@ -274,8 +283,8 @@ impl<'a> Draft<'a> {
         let mut lines = Vec::with_capacity(self.lines.len() + 1);
         for mut line in self.lines.drain(..) {
             let inserted = content(&line).map(|content| DraftLine::added(content, line.end));
-            if inserted.is_some() && line.end.is_empty() {
-                line.end = prevailing;
+            if inserted.is_some() {
+                line.end = complete(line.end, prevailing);
             }
             lines.push(line);
             lines.extend(inserted);
@@ -288,7 +297,7 @@ impl<'a> Draft<'a> {
         let prevailing = self.prevailing;
         let mut lines = Vec::with_capacity(self.lines.len() + 1);
         for line in self.lines.drain(..) {
-            let end = if line.end.is_empty() { prevailing } else { line.end };
+            let end = complete(line.end, prevailing);
             lines.extend(contents(&line).into_iter().map(|content| DraftLine::added(content, end)));
             lines.push(line);
         }
@@ -299,7 +308,10 @@ impl<'a> Draft<'a> {
     fn push(&mut self, content: Vec<u8>) {
         let prevailing = self.prevailing;
         let end = match self.lines.last_mut() {
-            Some(last) if last.end.is_empty() => std::mem::replace(&mut last.end, prevailing),
+            Some(last) if !last.end.ends_with(b"\n") => {
+                let completed = complete(last.end, prevailing);
+                std::mem::replace(&mut last.end, completed)
+            }
             Some(_) | None => prevailing,
         };
         self.lines.push(DraftLine::added(content, end));
@@ -307,17 +319,20 @@ impl<'a> Draft<'a> {
 
     /// Takes out the lines chosen, each with its own end.
     fn take_out(&mut self, choose: impl Fn(&Parsed<'_>) -> bool) {
-        let chosen = self.lines.extract_if(.., |line| line.parsed.as_ref().is_some_and(|parsed| choose(parsed)));
+        let chosen = self.lines.extract_if(.., |line| line.parsed.as_ref().is_some_and(&choose));
         let removed = chosen.filter_map(|line| Some(line.parsed?.to_line(line.number)));
         self.removed.extend(removed);
     }
 
-    /// Takes away the end of the last line if the text had none at its end.
+    /// Gives the last line the end that the text had, if that was no newline.
     fn leave_final_newline_missing(&mut self) {
-        if !self.before.ends_with(b"\n")
-            && let Some(last) = self.lines.last_mut()
+        let end = split(self.before).last().map_or(b"\n".as_slice(), |last| last.end);
+        // Without an end an empty line would be none, and a CR would become one: nothing was ever inserted behind those.
+        let needs_end = |content: &[u8]| end.is_empty() && (content.is_empty() || content.ends_with(b"\r"));
+        if !end.ends_with(b"\n")
+            && let Some(last) = self.lines.last_mut().filter(|last| !needs_end(&last.content))
         {
-            last.end = b"";
+            last.end = end;
         }
     }
 

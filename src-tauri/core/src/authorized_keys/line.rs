@@ -9,7 +9,7 @@ pub(super) struct Raw<'a> {
     pub(super) number: usize,
     /// The line without its end.
     pub(super) content: &'a [u8],
-    /// `\n`, `\r\n`, or nothing.
+    /// `\n` or `\r\n`; of the last line also nothing or a `\r` alone.
     pub(super) end: &'a [u8],
 }
 
@@ -18,7 +18,7 @@ pub(super) fn split(text: &[u8]) -> impl Iterator<Item = Raw<'_>> {
     text.split_inclusive(|byte| *byte == b'\n').enumerate().map(|(index, line)| {
         let end = match line {
             [.., b'\r', b'\n'] => 2,
-            [.., b'\n'] => 1,
+            [.., b'\n' | b'\r'] => 1,
             _ => 0,
         };
         let (content, end) = line.split_at_checked(line.len() - end).unwrap_or((line, &[]));

@@ -4,7 +4,7 @@
 //! STRICT. Times are RFC 3339 text of fixed width (`clock::rfc3339`), truth values are 0 and 1.
 
 /// What each version of the database adds to the one before.
-pub(super) const MIGRATIONS: &[&[&str]] = &[&[VAULT, CATALOGUE, AUDIT]];
+pub(super) const MIGRATIONS: &[&[&str]] = &[&[VAULT, CATALOGUE, AUDIT, crate::journal::schema::JOURNAL]];
 
 /// Marks the file as ours: "KeyW". `VAULT` sets it, in the transaction that makes the tables.
 pub(super) const APPLICATION_ID: i32 = 0x4b65_7957;
@@ -151,7 +151,7 @@ CREATE INDEX installed_on_device ON installed_on (device);
 CREATE TABLE password_version (
     credential   INTEGER NOT NULL REFERENCES credential (id),
     version      INTEGER NOT NULL CHECK (version >= 1),
-    state        TEXT NOT NULL CHECK (state IN ('candidate', 'current', 'destroyed')),
+    state        TEXT NOT NULL CHECK (state IN ('candidate', 'current', 'retired', 'destroyed')),
     item         TEXT NOT NULL UNIQUE,
     created      TEXT NOT NULL,
     destroyed_at TEXT,

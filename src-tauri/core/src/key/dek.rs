@@ -57,3 +57,17 @@ fn unpadded_len(plain: &[u8], block: usize) -> Option<usize> {
     let whole = (1..=block).contains(&count) && padding.iter().all(|byte| usize::from(*byte) == count);
     whole.then(|| plain.len() - count)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_padding_is_taken_off() {
+        assert_eq!(unpadded_len(&[9, 9, 9, 9, 9, 3, 3, 3], 8), Some(5));
+        assert_eq!(unpadded_len(&[8; 8], 8), Some(0));
+        for wrong in [&[][..], &[0; 8], &[9, 9, 9, 9, 9, 2, 3, 3], &[16; 16], &[9, 9]] {
+            assert_eq!(unpadded_len(wrong, 8), None, "{wrong:?} would pass for the end of a decrypted key");
+        }
+    }
+}

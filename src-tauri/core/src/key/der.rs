@@ -16,7 +16,7 @@ use super::{
     pair::{self, RsaNumbers},
 };
 
-/// The most rounds of PBKDF2 that are worked through: seconds, where openssl writes 2,048 by default.
+/// The most rounds of PBKDF2 that are worked through: about half a minute, where openssl writes 2,048 by default.
 const MAX_PBKDF2_ROUNDS: u32 = 10_000_000;
 /// The most memory in bytes that scrypt may ask for; openssl's default is 16 MiB.
 const MAX_SCRYPT_MEMORY: u64 = 256 << 20;

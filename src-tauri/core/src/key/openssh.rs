@@ -14,7 +14,7 @@ use super::{
 
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
-/// The most rounds of `bcrypt_pbkdf` that are worked through: minutes, where `ssh-keygen` writes 16 or 24.
+/// The most rounds of `bcrypt_pbkdf` that are worked through: about half a minute, where `ssh-keygen` writes 16 or 24.
 const MAX_ROUNDS: u32 = 4096;
 
 /// A pair and the comment stored with it.

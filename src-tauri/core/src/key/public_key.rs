@@ -93,7 +93,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// As [`PublicKey::from_openssh`].
-    pub fn from_ssh_key(key: &ssh_key::PublicKey) -> Result<Self, KeyError> {
+    pub(crate) fn from_ssh_key(key: &ssh_key::PublicKey) -> Result<Self, KeyError> {
         let algorithm = Algorithm::of(key.key_data()).ok_or_else(|| {
             let name = key.algorithm().to_string();
             refuse_type(&name).err().unwrap_or(KeyError::UnsupportedType { name })

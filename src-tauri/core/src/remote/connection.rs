@@ -107,7 +107,7 @@ impl Connector {
             target: target.clone(),
             timeouts: self.timeouts,
             opened: Instant::now(),
-            jump,
+            _jump: jump,
             methods: None,
         })
     }
@@ -280,7 +280,7 @@ pub struct Connection {
     pub(super) timeouts: Timeouts,
     pub(super) opened: Instant,
     /// Held so that the jump device's connection stands as long as this one.
-    pub(super) jump: Option<Arc<Session>>,
+    _jump: Option<Arc<Session>>,
     methods: Option<Vec<MethodKind>>,
 }
 

@@ -46,13 +46,11 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The content whose frame said `sums`, what `cksum` printed before the bytes were sent.
-    pub(super) fn content(&mut self, sums: &str, path: &str) -> Result<&'a [u8], ProgramError> {
+    /// The content whose frame said `announced`: its length, and what `cksum` or `sha256sum` printed before it was sent.
+    pub(super) fn content(&mut self, announced: &str, path: &str) -> Result<&'a [u8], ProgramError> {
+        let (length, sums) = announced.split_once(' ').ok_or(ProgramError::Malformed { part: "a checksum" })?;
+        let length: usize = length.parse().map_err(|_| ProgramError::Malformed { part: "a length" })?;
         let checksum = Checksum::from_output(sums).ok_or(ProgramError::Malformed { part: "a checksum" })?;
-        let Checksum::Cksum { length, .. } = checksum else {
-            return Err(ProgramError::Malformed { part: "a checksum" });
-        };
-        let length = usize::try_from(length).map_err(|_| ProgramError::Malformed { part: "a length" })?;
         let end = format!("\n{}end\n", self.prefix);
         // Whoever shortened or lengthened the file meanwhile made the end line come too soon or too late.
         let changed = || ProgramError::ChangedWhileReading { path: path.to_owned() };

@@ -98,13 +98,13 @@ impl ElevationError {
             (&["a password is required", "no password was provided"], Self::PasswordNeeded),
             (&["incorrect password attempt", "Sorry, try again", "Authentication failure"], Self::WrongPassword),
             (&["must have a tty", "a terminal is required"], Self::TerminalNeeded),
-            (&["unknown user", "does not exist", "no passwd entry", "unknown user:"], Self::UnknownAccount),
+            (&["unknown user", "does not exist", "no passwd entry"], Self::UnknownAccount),
             (
                 &["not in the sudoers", "is not allowed to", "may not run sudo", "must be setuid", "Permission denied"],
                 Self::NotAllowed,
             ),
             (
-                &["sudo: not found", "sudo: command not found", "command not found: sudo", "Unknown command"],
+                &["sudo: not found", "sudo: command not found", "env: sudo:", "env: 'sudo':", "env: su:", "env: 'su':"],
                 Self::NotInstalled,
             ),
         ];

@@ -11,7 +11,8 @@ pub(super) const DESCRIBE: &str = "h=;Q(){ u=$(id -un);k=$(id -u);\
     [ -n \"$LOGNAME\" ]&&[ \"$(id -u \"$LOGNAME\" 2>/dev/null)\" = \"$k\" ]&&u=$LOGNAME;\
     e=$(getent passwd \"$u\" 2>/dev/null||grep -e \"^$u:\" /etc/passwd 2>/dev/null);\
     h=${e%:*};h=${h##*:};[ -n \"$h\" ]||h=$HOME;};\
-    B(){ c=$(cksum <\"$1\")||return;if [ \"${c##* }\" -gt 16777216 ];then p large;else p bytes \"$c\";cat \"$1\";echo;p end;fi;};\
+    B(){ if c=$(cksum <\"$1\" 2>/dev/null);then s=${c##* };else c=$(sha256sum <\"$1\")||return;s=$(wc -c <\"$1\");s=$((s));fi;\
+    if [ $s -gt 16777216 ];then p large;else p bytes $s \"$c\";cat \"$1\";echo;p end;fi;};\
     F(){ f=$1;case $f in /*);;*)[ -n \"$h\" ]||Q;\
     case $f in \"~\"*)case $f in \"~/\"*)f=$h/${f#??};;*)f=$h/$f;;esac;;*)f=$h/$f;;esac;;esac;\
     p file \"$1\";n=0;while [ -h \"$f\" ];do n=$((n+1));[ $n -gt 40 ]&&break;l=$(readlink \"$f\")||break;\

@@ -70,7 +70,7 @@ pub fn parse_install(id: &str, path: &str, stdout: &[u8]) -> Result<Installed, P
 
 /// Removes temporary files by their names' beginning; the arguments are the beginning and the directories.
 const CLEAN: &str = "m=$1;shift;set +f;for d in \"$@\";do cd -P -- \"$d/\" 2>/dev/null||continue;\
-    for e in ./\"$m\"*.new ./\"$m\"*.old;do if [ -f \"$e\" ];then s=$(cksum <\"$e\");rm -f -- \"$e\"&&p removed $s $d/${e#./};fi;done;done;\
+    for e in ./\"$m\"*.new ./\"$m\"*.old;do if [ -f \"$e\" ];then s=$(cksum <\"$e\" 2>/dev/null||sha256sum <\"$e\");rm -f -- \"$e\"&&p removed $s $d/${e#./};fi;done;done;\
     p cleaned";
 
 /// A temporary file that was removed.

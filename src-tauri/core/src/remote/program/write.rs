@@ -40,8 +40,7 @@ const ENTER: &str = "IFS=\" \" read -r k m L y ec el es nc nl ns||x input;[ \"$k
     cd -P -- \"$d/\" 2>/dev/null||x missing;[ \"$(pwd -P)\" = \"${d:-/}\" ]||x moved;\
     [ -h \"$b\" ]&&x moved;[ -f \"$b\" ]||{ [ -e \"$b\" ]&&x not-regular;x missing;};[ -r \"$b\" ]||x unreadable;\
     [ -w . ]||x directory-not-writable;\
-    [ -w \"$b\" ]||{ set -- $(lsattr -d -- \"$b\" 2>/dev/null);case $1 in *i*)x immutable;;esac;x file-read-only;};\
-    set -- $(ls -ldn -- \"$b\");[ \"$2\" = 1 ]||x metadata links;a=\"$1 $3 $4\";";
+    [ -w \"$b\" ]||{ set -- $(lsattr -d -- \"$b\" 2>/dev/null);case $1 in *i*)x immutable;;esac;x file-read-only;};";
 
 /// Makes a complete copy in the same directory. Its name is this process's own: the program of a dead connection may still
 /// be under way, and must not find a half-written file under the name that it is about to rename.
@@ -49,13 +48,16 @@ const COPY: &str = "t=./.kw-$m-$i-$$.new;o=${t%new}old;\
     w=$(cp -p --preserve=all -- \"$b\" \"$t\" 2>&1)||w=$(cp -p -- \"$b\" \"$t\" 2>&1)||q;\
     w=$(cat 2>&1 >\"$t\")||q;case $($H <\"$t\") in \"$n\"|\"$n \"*);;*)x checksum;;esac;";
 
-/// Compares what the file is besides its bytes.
-const KEEP: &str = "set -- $(ls -ldn -- \"$t\");[ \"$a\" = \"$1 $3 $4\" ]||x metadata \"mode or owner\";\
+/// Compares what the file is besides its bytes with what the copy is, by one call of each utility for both: the order of the
+/// two lines does not matter, and one block alone means that only one of them could be looked at.
+const KEEP: &str = "v=$(ls -ldn -- \"$b\" \"$t\");set -- ${v%%\"$N\"*};a=\"$1 $3 $4\";k=$2;set -- ${v#*\"$N\"};\
+    [ \"$k$2\" = 11 ]||x metadata links;[ \"$a\" = \"$1 $3 $4\" ]||x metadata \"mode or owner\";\
     A=;if command -v getfattr >/dev/null 2>&1;then A=\"getfattr -dm- -ehex\";\
     else command -v getfacl >/dev/null 2>&1&&A=\"getfacl -n\";\
     if [ -e /sys/fs/selinux/enforce ];then [ \"$(stat -c %C -- \"$b\")\" = \"$(stat -c %C -- \"$t\")\" ]||x metadata label;fi;fi;\
-    if [ -n \"$A\" ];then v=$($A -- \"$b\" 2>/dev/null);w=$($A -- \"$t\" 2>/dev/null);\
-    [ \"${v#*\"$N\"}\" = \"${w#*\"$N\"}\" ]||x metadata \"access control list or attributes\";fi;";
+    if [ -n \"$A\" ];then v=$($A -- \"$b\" \"$t\" 2>/dev/null);w=${v#*\"$N$N\"};v=${v%%\"$N$N\"*};\
+    if [ -n \"$v\" ];then [ \"$v\" = \"$w\" ]&&x metadata \"access control list or attributes\";\
+    [ \"${v#*\"$N\"}\" = \"${w#*\"$N\"}\" ]||x metadata \"access control list or attributes\";fi;fi;";
 
 /// Links the live inode beside the copy and compares its bytes; where there are no hard links, compares the file itself.
 const COMPARE: &str = "S \"$t\";c=0;if ln -- \"$b\" \"$o\" 2>/dev/null;then k=$o;else c=1;k=$b;fi;\

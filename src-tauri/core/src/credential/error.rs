@@ -1,0 +1,86 @@
+use crate::error::{Class, Explain};
+use crate::key::KeyError;
+use crate::vault::{ItemName, VaultError};
+
+/// What can be wrong with a credential's secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialError {
+    /// The keyring holds no item of the name in the catalogue.
+    #[error("The keyring holds no secret for \"{credential}\" (item {item}).")]
+    Gone {
+        /// The credential.
+        credential: String,
+        /// The item.
+        item: ItemName,
+    },
+    /// The item is not the private half of the public key in the catalogue.
+    #[error("What the keyring holds for \"{credential}\" is not its key (item {item}).")]
+    Other {
+        /// The credential.
+        credential: String,
+        /// The item.
+        item: ItemName,
+    },
+    /// The item is no private key.
+    #[error("What the keyring holds for \"{credential}\" is no private key (item {item}).")]
+    Unreadable {
+        /// The credential.
+        credential: String,
+        /// The item.
+        item: ItemName,
+        /// Why not.
+        source: KeyError,
+    },
+    /// The credential was removed, but the keyring did not let go of all its items.
+    #[error("\"{credential}\" is removed, but the keyring still holds {left} of its secrets.")]
+    Left {
+        /// The credential.
+        credential: String,
+        /// How many.
+        left: usize,
+        /// What the keyring answered.
+        source: VaultError,
+    },
+}
+
+impl Explain for CredentialError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Gone { .. } => "secret-gone",
+            Self::Other { .. } => "secret-differs",
+            Self::Unreadable { .. } => "secret-unreadable",
+            Self::Left { .. } => "secret-left",
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Gone { .. } => {
+                "Use the keyring that this data directory was made with, or restore a backup of it.".to_owned()
+            }
+            Self::Other { .. } | Self::Unreadable { .. } => {
+                "Another program may have changed the item; restore a backup of the keyring.".to_owned()
+            }
+            Self::Left { .. } => {
+                "Unlock the keyring; they are removed the next time a credential is added or removed.".to_owned()
+            }
+        }
+    }
+
+    fn subject(&self) -> Option<String> {
+        match self {
+            Self::Gone { credential, .. }
+            | Self::Other { credential, .. }
+            | Self::Unreadable { credential, .. }
+            | Self::Left { credential, .. } => Some(credential.clone()),
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Gone { .. } | Self::Other { .. } | Self::Unreadable { .. } => Class::Unusable,
+            Self::Left { .. } => Class::Interrupted,
+        }
+    }
+}

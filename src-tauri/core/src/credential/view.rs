@@ -1,0 +1,154 @@
+//! A credential in the shape that shells show.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+use crate::catalogue::credential::{self, Authentication, Credential, Kind};
+use crate::catalogue::{
+    CatalogueError, CredentialId, DeviceId, KeyVersion, PersonId, Policy, PolicyId, VersionState, device, person,
+    policy,
+};
+use crate::clock::rfc3339;
+use crate::key::Algorithm;
+
+/// A credential as shells show it (cli.md, "JSON").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
+pub struct CredentialView {
+    /// The number.
+    pub id: CredentialId,
+    /// The name.
+    pub name: String,
+    /// The kind.
+    pub kind: Kind,
+    /// The account on the devices.
+    pub username: String,
+    /// The owner's name.
+    pub owner: Option<String>,
+    /// The original device's name.
+    pub original_device: String,
+    /// The devices' names in the order of change.
+    pub devices: Vec<String>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// The current key's algorithm.
+    pub algorithm: Option<Algorithm>,
+    /// The current key's fingerprint.
+    pub fingerprint: Option<String>,
+    /// The current public key.
+    pub public_key: Option<String>,
+    /// The file that the first key was imported from.
+    pub imported_from: Option<String>,
+    /// Whether it changes by itself.
+    pub automatic_change: bool,
+    /// How a change connects.
+    pub authentication: AuthenticationView,
+    /// The policy's name.
+    pub policy: String,
+    /// When it changes by itself, in RFC 3339.
+    pub next_change: Option<String>,
+    /// Whether it is changed and used to authenticate.
+    pub status: &'static str,
+    /// The key versions, oldest first.
+    pub key_versions: Vec<KeyVersionView>,
+}
+
+/// How a change connects, as shells show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthenticationView {
+    /// With the key itself.
+    Itself,
+    /// With another credential, of that name.
+    Credential(String),
+}
+
+/// A key version as shells show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
+pub struct KeyVersionView {
+    /// Its number.
+    pub version: u32,
+    /// Where in its life it stands.
+    pub state: VersionState,
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// Its algorithm.
+    pub algorithm: Algorithm,
+    /// When it was made, in RFC 3339.
+    pub created: String,
+}
+
+impl From<&KeyVersion> for KeyVersionView {
+    fn from(version: &KeyVersion) -> Self {
+        Self {
+            version: version.version,
+            state: version.state,
+            fingerprint: version.fingerprint().to_string(),
+            algorithm: version.algorithm(),
+            created: rfc3339(version.created),
+        }
+    }
+}
+
+struct Names {
+    people: HashMap<PersonId, String>,
+    devices: HashMap<DeviceId, String>,
+    credentials: HashMap<CredentialId, String>,
+    policies: HashMap<PolicyId, Policy>,
+}
+
+impl Names {
+    fn read(conn: &Connection) -> Result<Self, CatalogueError> {
+        Ok(Self {
+            people: person::all(conn)?.into_iter().map(|person| (person.id, person.name)).collect(),
+            devices: device::names(conn)?,
+            credentials: credential::names(conn)?,
+            policies: policy::all(conn)?.into_iter().map(|policy| (policy.id, policy)).collect(),
+        })
+    }
+
+    fn view(&self, credential: Credential) -> CredentialView {
+        let device = |id: &DeviceId| self.devices.get(id).cloned().unwrap_or_default();
+        let current = credential.current_key();
+        let policy = self.policies.get(&credential.policy);
+        let next_change = match (current, policy) {
+            (Some(version), Some(policy)) if credential.automatic_change => Some(rfc3339(policy.due(version.created))),
+            _ => None,
+        };
+        CredentialView {
+            owner: credential.owner.and_then(|id| self.people.get(&id).cloned()),
+            original_device: device(&credential.original_device),
+            devices: credential.devices_in_order().iter().map(device).collect(),
+            algorithm: current.map(KeyVersion::algorithm),
+            fingerprint: current.map(|version| version.fingerprint().to_string()),
+            public_key: current.map(|version| version.public_key.to_openssh()),
+            authentication: match credential.authentication {
+                Authentication::Itself => AuthenticationView::Itself,
+                Authentication::Credential(id) => {
+                    AuthenticationView::Credential(self.credentials.get(&id).cloned().unwrap_or_default())
+                }
+            },
+            policy: policy.map(|policy| policy.name.clone()).unwrap_or_default(),
+            next_change,
+            status: if credential.enabled { "enabled" } else { "disabled" },
+            key_versions: credential.key_versions.iter().map(KeyVersionView::from).collect(),
+            id: credential.id,
+            kind: credential.kind,
+            automatic_change: credential.automatic_change,
+            name: credential.name,
+            username: credential.username,
+            tags: credential.tags,
+            imported_from: credential.imported_from,
+        }
+    }
+}
+
+pub(super) fn all(conn: &Connection) -> Result<Vec<CredentialView>, CatalogueError> {
+    let names = Names::read(conn)?;
+    Ok(credential::all(conn)?.into_iter().map(|credential| names.view(credential)).collect())
+}
+
+pub(super) fn one(conn: &Connection, id: CredentialId) -> Result<CredentialView, CatalogueError> {
+    Ok(Names::read(conn)?.view(credential::by_id(conn, id)?))
+}

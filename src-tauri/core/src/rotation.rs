@@ -1,0 +1,48 @@
+//! Key changes: plan, check, add, prove, remove, refuse; roll back; resume; undo.
+//!
+//! - [`operations`]: what the shells ask for
+//! - [`decide`]: what to do next, given what is known of each device; pure
+//! - `driver`: performs it, and notes what came of it
+//! - `device`: the stages of one device, done and proven
+//! - [`finding`]: what `check` finds and predicts
+//! - `plan`, `work`: what a change goes by, and what its devices share
+//! - [`lock`]: one process at a time
+//! - [`event`]: what a change tells those who watch it
+
+pub mod accepts;
+pub mod decide;
+mod device;
+mod driver;
+mod error;
+pub mod event;
+pub mod finding;
+pub mod lock;
+pub mod operations;
+mod plan;
+mod work;
+
+use self::{driver::Driver, work::Work};
+pub use self::{
+    driver::{Finished, Watch},
+    error::RotationError,
+    finding::Finding,
+    operations::{Install, Rotate, Uninstall},
+};
+use crate::catalogue::words;
+pub use crate::catalogue::{OnFailure, Strategy};
+
+words! {
+    /// What is done on one device, in this order.
+    Stage {
+        /// Connect, find the files, read them, predict refusals.
+        Check = "check",
+        /// Write the new key's line behind the old key's.
+        Add = "add",
+        /// Log in with the new key only.
+        Prove = "prove",
+        /// Take the old key's lines out.
+        Remove = "remove",
+        /// See the old key refused and the new one accepted.
+        Refuse = "refuse",
+    }
+}

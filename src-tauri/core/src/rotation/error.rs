@@ -1,0 +1,187 @@
+//! Why a key change could not be begun, or was broken off.
+
+use crate::{
+    error::{Class, Explain},
+    journal::ChangeId,
+    rotation::{Stage, decide::Outcome},
+};
+
+/// Why a key change could not be begun, or was broken off.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RotationError {
+    /// Another process works on the credential.
+    #[error("The credential \"{credential}\" is being worked on by another process.")]
+    Busy {
+        /// The credential's name.
+        credential: String,
+    },
+    /// The lock file can't be made or locked.
+    #[error("The lock {path} can't be taken: {source}.")]
+    Lock {
+        /// The lock file.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Only keys are changed.
+    #[error("The credential \"{credential}\" is a password, and Keywheel changes keys only.")]
+    NotAKey {
+        /// The credential's name.
+        credential: String,
+    },
+    /// The credential is switched off.
+    #[error("The credential \"{credential}\" is disabled.")]
+    Disabled {
+        /// The credential's name.
+        credential: String,
+    },
+    /// The credential has no key version that is current.
+    #[error("The credential \"{credential}\" has no current key.")]
+    NoCurrentKey {
+        /// The credential's name.
+        credential: String,
+    },
+    /// A key's item is not in the keyring, although the catalogue says that it was stored.
+    #[error("The private key of \"{credential}\", version {version}, is not in the keyring.")]
+    KeyGone {
+        /// The credential's name.
+        credential: String,
+        /// The version.
+        version: u32,
+    },
+    /// A jump device is given, and nothing to log in there with.
+    #[error("The jump device \"{jump}\" of \"{device}\" has no credential to log in with.")]
+    NoJumpCredential {
+        /// The device behind it.
+        device: String,
+        /// The jump device.
+        jump: String,
+    },
+    /// The change can't be undone.
+    #[error("The change {id} can't be undone: {reason}.")]
+    NoUndo {
+        /// The change.
+        id: ChangeId,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The strategy has to be asked for in another way.
+    #[error("The strategy \"emergency\" is not available yet.")]
+    NoEmergency,
+    /// A device that was named is not one of the credential's.
+    #[error("The device \"{device}\" is not one of the credential's.")]
+    NotItsDevice {
+        /// The device's name.
+        device: String,
+    },
+    /// The old and the new key are the same.
+    #[error("The credential \"{credential}\" would authenticate with itself.")]
+    AuthWithItself {
+        /// The credential's name.
+        credential: String,
+    },
+    /// The change ended otherwise than was asked for.
+    #[error("The change {id} ended as {outcome}.")]
+    NotEverywhere {
+        /// The change.
+        id: ChangeId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// A stage failed on a device.
+    #[error("The stage {stage} failed on the device \"{device}\" ({code}).")]
+    StageFailed {
+        /// The stage.
+        stage: Stage,
+        /// The device's name.
+        device: String,
+        /// The cause's code.
+        code: String,
+    },
+    /// The change was broken off after something was written.
+    #[error("The change {id} was interrupted: {source}")]
+    Interrupted {
+        /// The change.
+        id: ChangeId,
+        /// Why.
+        source: Box<crate::error::Error>,
+    },
+}
+
+impl Explain for RotationError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "busy",
+            Self::Lock { .. } => "lock-failed",
+            Self::NotAKey { .. } => "not-a-key",
+            Self::Disabled { .. } => "credential-disabled",
+            Self::NoCurrentKey { .. } => "no-current-key",
+            Self::KeyGone { .. } => "key-gone",
+            Self::NoJumpCredential { .. } => "no-jump-credential",
+            Self::NoUndo { .. } => "no-undo",
+            Self::NoEmergency => "not-available",
+            Self::NotItsDevice { .. } => "not-its-device",
+            Self::AuthWithItself { .. } => "auth-with-itself",
+            Self::NotEverywhere { .. } => "not-everywhere",
+            Self::StageFailed { .. } => "stage-failed",
+            Self::Interrupted { source, .. } => source.code(),
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Busy { .. } => "Wait until it is done, or stop that process.".into(),
+            Self::Lock { .. } => "Make the data directory writable for you.".into(),
+            Self::NotAKey { .. } => "Name a credential of the kind ssh-key.".into(),
+            Self::Disabled { credential } => {
+                format!("Switch it on with `keywheel credential edit {credential} --status enabled`.")
+            }
+            Self::NoCurrentKey { .. } => "Add the credential anew with --generate or --import.".into(),
+            Self::KeyGone { .. } => "Unlock the keyring it was stored in, or put a backup of the vault back.".into(),
+            Self::NoJumpCredential { device, .. } => {
+                format!("Name one with `keywheel device edit {device} --jump-with CREDENTIAL`.")
+            }
+            Self::NoUndo { .. } => "Change the key anew instead.".into(),
+            Self::NoEmergency => "Use two-phase or device-by-device.".into(),
+            Self::NotItsDevice { .. } => "See its devices with `keywheel credential show`.".into(),
+            Self::AuthWithItself { .. } => "Leave --auth-with out to use the key itself.".into(),
+            Self::NotEverywhere { id, .. } => format!("See what is where with `keywheel change show {id}`."),
+            Self::StageFailed { .. } => "Look at the cause, then retry or roll back.".into(),
+            Self::Interrupted { id, source } => {
+                format!("{} Then go on with `keywheel change resume {id}` or `roll-back {id}`.", source.hint())
+            }
+        }
+    }
+
+    fn subject(&self) -> Option<String> {
+        match self {
+            Self::Busy { credential }
+            | Self::NotAKey { credential }
+            | Self::Disabled { credential }
+            | Self::NoCurrentKey { credential }
+            | Self::KeyGone { credential, .. }
+            | Self::AuthWithItself { credential } => Some(credential.clone()),
+            Self::NoJumpCredential { device, .. }
+            | Self::StageFailed { device, .. }
+            | Self::NotItsDevice { device } => Some(device.clone()),
+            Self::NoUndo { id, .. } | Self::NotEverywhere { id, .. } | Self::Interrupted { id, .. } => {
+                Some(id.to_string())
+            }
+            Self::Lock { .. } | Self::NoEmergency => None,
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Busy { .. }
+            | Self::NoUndo { .. }
+            | Self::Disabled { .. }
+            | Self::NotEverywhere { .. }
+            | Self::StageFailed { .. } => Class::NotDone,
+            Self::Lock { .. } | Self::KeyGone { .. } => Class::Unusable,
+            Self::Interrupted { .. } => Class::Interrupted,
+            _ => Class::BadInput,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What a change will go by: the devices in order, the ways to them, the keys and logins.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{RotationError, Work, event::Event, work, work::VersionKey};
+use crate::{
+    catalogue::{
+        Authentication, Credential, CredentialId, DeviceId, Kind as CredentialKind, Settings, credential, device,
+    },
+    error::Error,
+    journal::{ChangeId, Kind, Snapshot, SnapshotDevice, SnapshotJump},
+    key::{Algorithm, PrivateKey},
+    keywheel::Keywheel,
+    remote::{Connector, Secret, Timeouts},
+};
+
+impl Keywheel {
+    /// A credential that may be worked with: a key, and not switched off.
+    pub(super) async fn key_credential(&self, name: &str) -> Result<Credential, Error> {
+        let credential = self.find_credential(name).await?;
+        if credential.kind != CredentialKind::SshKey {
+            return Err(RotationError::NotAKey { credential: credential.name }.into());
+        }
+        if !credential.enabled {
+            return Err(RotationError::Disabled { credential: credential.name }.into());
+        }
+        Ok(credential)
+    }
+
+    /// The credential that authenticates: the one named, else the credential's own setting.
+    pub(super) async fn authenticating(
+        &self,
+        changed: &Credential,
+        auth_with: Option<&str>,
+    ) -> Result<Option<Credential>, Error> {
+        let other = match (auth_with, changed.authentication) {
+            (Some(name), _) => Some(self.find_credential(name).await?),
+            (None, Authentication::Credential(id)) if changed.automatic_change => Some(self.credential(id).await?),
+            (None, _) => None,
+        };
+        match other {
+            Some(other) if other.id == changed.id => {
+                Err(RotationError::AuthWithItself { credential: other.name }.into())
+            }
+            Some(other) if !other.enabled => Err(RotationError::Disabled { credential: other.name }.into()),
+            other => Ok(other),
+        }
+    }
+
+    /// Takes down what a change will go by.
+    pub(super) async fn snapshot(
+        &self,
+        changed: &Credential,
+        auth: Option<&Credential>,
+        chosen: Option<&[DeviceId]>,
+        options: Option<&str>,
+    ) -> Result<Snapshot, Error> {
+        let mut devices = Vec::new();
+        for id in changed.devices_in_order() {
+            if chosen.is_none_or(|chosen| chosen.contains(&id)) {
+                devices.push(self.snapshot_device(id, changed, auth).await?);
+            }
+        }
+        Ok(Snapshot {
+            credential: changed.name.clone(),
+            username: changed.username.clone(),
+            auth_with: auth.map(|auth| auth.id),
+            options: options.map(str::to_owned),
+            devices,
+        })
+    }
+
+    async fn snapshot_device(
+        &self,
+        id: DeviceId,
+        changed: &Credential,
+        auth: Option<&Credential>,
+    ) -> Result<SnapshotDevice, Error> {
+        let found = self.read(move |connection| device::by_id(connection, id)).await?;
+        let jump = match found.jump {
+            None => None,
+            Some(jump) => {
+                let device = Box::pin(self.snapshot_device(jump, changed, auth)).await?;
+                // The credential being used is the preset, where the jump device is one of its devices.
+                let preset = auth.into_iter().chain([changed]).find(|used| used.devices.contains(&jump));
+                let credential = found.jump_with.or(preset.map(|used| used.id)).ok_or_else(|| {
+                    RotationError::NoJumpCredential { device: found.name.clone(), jump: device.name.clone() }
+                })?;
+                Some(Box::new(SnapshotJump { device, credential }))
+            }
+        };
+        Ok(SnapshotDevice {
+            id: found.id,
+            name: found.name,
+            address: found.address,
+            port: found.port,
+            jump,
+            authorized_keys_path: found.authorized_keys_path,
+            enabled: found.enabled,
+        })
+    }
+
+    /// One version of a credential's key with its private half.
+    pub(super) async fn version_key(&self, credential: &Credential, version: u32) -> Result<VersionKey, Error> {
+        let known = credential
+            .key_version(version)
+            .ok_or_else(|| RotationError::NoCurrentKey { credential: credential.name.clone() })?;
+        let private = self.read_key(credential, known).await?;
+        Ok(VersionKey { version, public: known.public_key.clone(), private: Arc::new(private) })
+    }
+
+    /// The secret of a credential that authenticates, as a password also for `sudo`.
+    async fn login_secret(&self, credential: &Credential) -> Result<(Secret, Option<SecretString>), Error> {
+        if credential.kind == CredentialKind::Password {
+            let bytes = self.read_password(credential).await?;
+            let password = SecretString::from(String::from_utf8_lossy(&bytes).into_owned());
+            return Ok((Secret::Password(Arc::new(password.clone())), Some(password)));
+        }
+        let key = self.read_current_key(credential).await?;
+        Ok((Secret::Key(Arc::new(key)), None))
+    }
+
+    /// Puts together what the devices of a change share.
+    pub(super) async fn work(&self, plan: WorkPlan<'_>) -> Result<Work, Error> {
+        let settings: Settings = self.settings().await?;
+        let timeouts = Timeouts { connect: settings.connection_timeout, stage: settings.stage_timeout };
+        let authentication = match plan.snapshot.auth_with {
+            None => work::Authentication::Itself,
+            Some(id) => {
+                let other = self.credential(id).await?;
+                let (secret, password) = self.login_secret(&other).await?;
+                work::Authentication::Other { username: other.username, secret, password }
+            }
+        };
+        let mut jumps = Vec::new();
+        for id in jump_credentials(plan.snapshot) {
+            if id != plan.credential.id {
+                let other = self.credential(id).await?;
+                let (secret, _) = self.login_secret(&other).await?;
+                jumps.push((id, other.username, vec![secret]));
+            }
+        }
+        let reached = plan.new.as_ref().map(|new| new.version);
+        let older = plan.credential.key_versions.iter().filter(|version| Some(version.version) != reached);
+        Ok(Work {
+            keywheel: self.clone(),
+            change: plan.change,
+            kind: plan.kind,
+            credential: plan.credential.id,
+            credential_name: plan.credential.name.clone(),
+            username: plan.snapshot.username.clone(),
+            older: older.map(|version| version.public_key.clone()).collect(),
+            new: plan.new,
+            old: plan.old,
+            options: plan.snapshot.options.clone(),
+            authentication,
+            jumps,
+            connector: Connector::new(timeouts),
+            events: plan.events,
+            resumed: plan.resumed,
+        })
+    }
+
+    /// A new key, made off the async threads, since large RSA primes take seconds.
+    pub(super) async fn generate(&self, algorithm: Algorithm, comment: String) -> Result<PrivateKey, Error> {
+        let made = tokio::task::spawn_blocking(move || PrivateKey::generate(algorithm, &comment)).await;
+        match made {
+            Ok(key) => Ok(key?),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(crate::database::DatabaseError::Stopped.into()),
+            },
+        }
+    }
+
+    /// The credential of a change, also when it was removed since.
+    pub(super) async fn credential_of_change(&self, id: CredentialId) -> Result<Credential, Error> {
+        self.read(move |connection| credential::by_id(connection, id)).await
+    }
+}
+
+/// What [`Keywheel::work`] puts together.
+pub(super) struct WorkPlan<'a> {
+    pub(super) change: Option<(ChangeId, u32)>,
+    pub(super) kind: Kind,
+    pub(super) credential: &'a Credential,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) old: Option<VersionKey>,
+    pub(super) new: Option<VersionKey>,
+    pub(super) events: Option<UnboundedSender<Event>>,
+    pub(super) resumed: bool,
+}
+
+/// The credentials that enter the jump devices of a change, each once.
+pub(super) fn jump_credentials(snapshot: &Snapshot) -> Vec<CredentialId> {
+    let mut found = Vec::new();
+    for device in &snapshot.devices {
+        let mut jump = device.jump.as_deref();
+        while let Some(step) = jump {
+            if !found.contains(&step.credential) {
+                found.push(step.credential);
+            }
+            jump = step.device.jump.as_deref();
+        }
+    }
+    found
+}
+
+/// The algorithm for a new key where none is asked for: the one the key has.
+///
+/// Keys that were imported may have other sizes than those that are made; they get the next larger one.
+pub(super) fn algorithm_like(algorithm: Algorithm) -> Algorithm {
+    match algorithm {
+        Algorithm::Rsa(bits) if bits <= 2048 => Algorithm::Rsa(2048),
+        Algorithm::Rsa(bits) if bits <= 3072 => Algorithm::Rsa(3072),
+        Algorithm::Rsa(_) => Algorithm::Rsa(4096),
+        algorithm => algorithm,
+    }
+}

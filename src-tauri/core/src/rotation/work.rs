@@ -1,0 +1,312 @@
+//! What all devices of one change share: the keys, the way to authenticate, the journal, the watchers.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{
+    RotationError, Stage,
+    decide::Direction,
+    event::{Event, StageState, What},
+};
+use crate::{
+    audit::Action,
+    catalogue::{CredentialId, DeviceId, device, key_version, key_version::Happening},
+    clock::rfc3339,
+    error::{Error, Explain, Report},
+    journal::{
+        self, ChangeId, DeviceRecord, Effect, EffectId, EffectResult, JournalError, Kind, LoginProof, Place, Proof,
+        SnapshotDevice,
+    },
+    key::{Fingerprint, PrivateKey, PublicKey},
+    keywheel::Keywheel,
+    remote::{Connector, Jump, Route, Secret, Target, Unknown, program::Elevation},
+};
+
+/// A key version that a change works with.
+#[derive(Debug, Clone)]
+pub(super) struct VersionKey {
+    pub(super) version: u32,
+    pub(super) public: PublicKey,
+    pub(super) private: Arc<PrivateKey>,
+}
+
+impl VersionKey {
+    pub(super) fn secret(&self) -> Secret {
+        Secret::Key(Arc::clone(&self.private))
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.public.fingerprint()
+    }
+}
+
+/// How the devices are entered for the writing.
+#[derive(Clone)]
+pub(super) enum Authentication {
+    /// With the key itself, in whichever version the device accepts.
+    Itself,
+    /// With another credential.
+    Other { username: String, secret: Secret, password: Option<SecretString> },
+}
+
+impl fmt::Debug for Authentication {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Itself => formatter.write_str("Itself"),
+            Self::Other { username, secret, .. } => {
+                formatter.debug_struct("Other").field("username", username).field("secret", secret).finish()
+            }
+        }
+    }
+}
+
+/// What all devices of one change share.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) keywheel: Keywheel,
+    /// The change, and the epoch this process works under; none for a mere check.
+    pub(super) change: Option<(ChangeId, u32)>,
+    pub(super) kind: Kind,
+    pub(super) credential: CredentialId,
+    pub(super) credential_name: String,
+    pub(super) username: String,
+    /// The version to reach.
+    pub(super) new: Option<VersionKey>,
+    /// The version to leave.
+    pub(super) old: Option<VersionKey>,
+    /// All other versions' public keys, whose lines must not stay.
+    pub(super) older: Vec<PublicKey>,
+    pub(super) options: Option<String>,
+    pub(super) authentication: Authentication,
+    /// Credentials that enter jump devices: account and secrets.
+    pub(super) jumps: Vec<(CredentialId, String, Vec<Secret>)>,
+    pub(super) connector: Connector,
+    pub(super) events: Option<UnboundedSender<Event>>,
+    /// Whether an earlier process has worked on this change, so that any version may be met.
+    pub(super) resumed: bool,
+}
+
+impl Work {
+    pub(super) fn now(&self) -> Timestamp {
+        self.keywheel.now()
+    }
+
+    pub(super) fn id(&self) -> ChangeId {
+        self.change.map_or(ChangeId(0), |(id, _)| id)
+    }
+
+    /// The pauses between the tries of what gave no answer; never longer than a stage may take.
+    pub(super) fn pauses(&self) -> [Duration; 3] {
+        let stage = self.connector.timeouts().stage;
+        [1, 5, 20].map(|seconds| Duration::from_secs(seconds).min(stage))
+    }
+
+    /// The pause after a server turned us away before its version line, as some do for a while.
+    pub(super) fn turned_away_pauses(&self) -> [Duration; 2] {
+        let stage = self.connector.timeouts().stage;
+        [20, 60].map(|seconds| Duration::from_secs(seconds).min(stage * 2))
+    }
+
+    /// Stands in the names of temporary files.
+    pub(super) fn mark(&self) -> String {
+        let vault: String = self.keywheel.database().vault_id().chars().take(8).collect();
+        format!("{vault}-{}", self.id())
+    }
+
+    /// The versions to enter an account of the credential with, in the order to try them.
+    ///
+    /// Where the new key may stand already it comes first: a device is entered with the newest version it accepts. Where it
+    /// can't stand yet, asking for it would only cost the account a refusal.
+    pub(super) fn own_secrets(&self, may_have_new: bool) -> Vec<Secret> {
+        let new = self.new.iter().filter(|_| may_have_new || self.old.is_none()).map(VersionKey::secret);
+        new.chain(self.old.iter().map(VersionKey::secret)).collect()
+    }
+
+    /// As which account the work on the files is done.
+    pub(super) fn elevation(&self) -> (Elevation, Option<SecretString>) {
+        let account = self.username.clone();
+        match &self.authentication {
+            Authentication::Itself => (Elevation::None, None),
+            Authentication::Other { username, .. } if *username == account => (Elevation::None, None),
+            Authentication::Other { username, .. } if username == "root" => (Elevation::RootSu { account }, None),
+            Authentication::Other { password: Some(password), .. } => {
+                let mark = format!("kw{}", hex::encode(rand::random::<[u8; 12]>()));
+                (Elevation::SudoPassword { account, mark }, Some(password.clone()))
+            }
+            Authentication::Other { password: None, .. } => (Elevation::SudoNoPassword { account }, None),
+        }
+    }
+
+    /// The way to a device, with the host keys that are pinned now.
+    pub(super) async fn route(&self, snapshot: &SnapshotDevice) -> Result<Route, Error> {
+        let target = self.target(snapshot).await?;
+        let Some(jump) = &snapshot.jump else {
+            return Ok(Route { target, jump: None });
+        };
+        let missing =
+            || RotationError::NoJumpCredential { device: snapshot.name.clone(), jump: jump.device.name.clone() };
+        let (username, secrets) = if jump.credential == self.credential {
+            (self.username.clone(), self.own_secrets(true))
+        } else {
+            let found = self.jumps.iter().find(|(credential, ..)| *credential == jump.credential);
+            let (_, username, secrets) = found.ok_or_else(missing)?;
+            (username.clone(), secrets.clone())
+        };
+        let route = Box::pin(self.route(&jump.device)).await?;
+        Ok(Route { target, jump: Some(Arc::new(Jump { route, username, secrets })) })
+    }
+
+    async fn target(&self, snapshot: &SnapshotDevice) -> Result<Target, Error> {
+        let id = snapshot.id;
+        let found = self.keywheel.read(move |connection| device::by_id(connection, id)).await?;
+        Ok(Target {
+            name: snapshot.name.clone(),
+            address: snapshot.address.clone(),
+            port: snapshot.port,
+            host_keys: found.host_keys.into_iter().map(|pinned| pinned.key).collect(),
+        })
+    }
+
+    /// Tells the watchers.
+    pub(super) fn tell(&self, what: What) {
+        if let Some(events) = &self.events {
+            // Nobody may be watching any more; the change goes on.
+            let _ = events.send(Event { change: self.id().0, at: rfc3339(self.now()), what });
+        }
+    }
+
+    /// Tells the watchers how a stage stands.
+    pub(super) fn stage(&self, device: &str, stage: Stage, state: StageState, detail: impl Into<String>) {
+        self.tell(What::Stage { device: device.to_owned(), stage, state, detail: detail.into() });
+    }
+
+    fn place(&self, device: Option<DeviceId>, direction: Direction) -> Option<Place> {
+        self.change.map(|(change, epoch)| Place { change, epoch, device, direction })
+    }
+
+    /// Writes an intent down before its effect.
+    pub(super) async fn intend(
+        &self,
+        device: Option<DeviceId>,
+        direction: Direction,
+        effect: Effect,
+        texts: Vec<Vec<u8>>,
+    ) -> Result<Option<EffectId>, Error> {
+        let Some(place) = self.place(device, direction) else {
+            return Ok(None);
+        };
+        let now = self.now();
+        let installed = match (&effect, device, &self.new) {
+            (Effect::Write(write), Some(device), Some(new)) if write.write == journal::WriteKind::Add => {
+                Some((device, new.version))
+            }
+            _ => None,
+        };
+        let credential = self.credential;
+        self.write(move |transaction| {
+            for text in &texts {
+                journal::effect::keep_text(transaction, place.change, text)?;
+            }
+            if let Some((device, version)) = installed {
+                key_version::note(transaction, credential, version, device, Happening::Installed, now)?;
+            }
+            Ok(Some(journal::effect::intend(transaction, place, &effect, now)?))
+        })
+        .await
+    }
+
+    /// Writes an effect's result down.
+    pub(super) async fn conclude(&self, effect: Option<EffectId>, result: EffectResult) -> Result<(), Error> {
+        let Some(effect) = effect else {
+            return Ok(());
+        };
+        let now = self.now();
+        self.write(move |transaction| Ok(journal::effect::conclude(transaction, effect, &result, now)?)).await
+    }
+
+    /// Writes down what a device answered about a version of the key.
+    pub(super) async fn note_answer(
+        &self,
+        device: DeviceId,
+        direction: Direction,
+        key: &VersionKey,
+        by: Proof,
+        result: EffectResult,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        let place = self.place(Some(device), direction);
+        let proof = LoginProof { version: key.version, fingerprint: key.fingerprint(), by };
+        let (credential, version) = (self.credential, key.version);
+        self.write(move |transaction| {
+            if let EffectResult::Answered { accepted, .. } = &result {
+                let happening = if *accepted { Happening::Accepted } else { Happening::Refused };
+                key_version::note(transaction, credential, version, device, happening, now)?;
+            }
+            if let Some(place) = place {
+                let effect = journal::effect::intend(transaction, place, &Effect::Login(proof), now)?;
+                journal::effect::conclude(transaction, effect, &result, now)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes down how a device stands.
+    pub(super) async fn record_device(&self, record: DeviceRecord) -> Result<(), Error> {
+        let Some((change, epoch)) = self.change else {
+            return Ok(());
+        };
+        self.write(move |transaction| {
+            journal::change::assert_epoch(transaction, change, epoch)?;
+            Ok(journal::device::update(transaction, change, &record)?)
+        })
+        .await
+    }
+
+    /// Writes to the database off the async threads.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.keywheel.database().run_write(work).await
+    }
+
+    /// Reads the journal off the async threads.
+    pub(super) async fn journal<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, Error> {
+        Ok(self.keywheel.database().run_read(work).await?)
+    }
+
+    /// Writes an audit row about what was done, or failed, on a device.
+    pub(super) async fn audit(&self, action: &'static str, device: &str, error: Option<&(dyn Explain + Sync)>) {
+        let action = Action::new(action, "device", device)
+            .with(json!({ "credential": self.credential_name, "change": self.change.map(|(id, _)| id.0) }));
+        self.keywheel.record(action, error).await;
+    }
+
+    /// Writes an audit row about a stage that failed on a device.
+    pub(super) async fn audit_failure(&self, stage: Stage, device: &str, cause: &Report) {
+        let action = match stage {
+            Stage::Add | Stage::Prove => "device.add",
+            _ => "device.remove",
+        };
+        let error = RotationError::StageFailed { stage, device: device.to_owned(), code: cause.code.clone() };
+        self.audit(action, device, Some(&error)).await;
+    }
+}
+
+/// The result of a login or question, for the journal.
+pub(super) fn answered(accepted: bool, host_key: Option<&PublicKey>, server: String) -> EffectResult {
+    EffectResult::Answered { accepted, host_key: host_key.map(PublicKey::fingerprint), server }
+}
+
+/// The result of a question that stayed open, for the journal.
+pub(super) fn unanswered(cause: Unknown) -> EffectResult {
+    EffectResult::Unknown { cause }
+}
