@@ -16,6 +16,7 @@ pub mod connection;
 pub mod error;
 pub mod files;
 pub mod program;
+pub mod scan;
 pub mod session;
 
 pub mod sftp;

@@ -60,7 +60,7 @@ impl Connector {
             return Err(RemoteError::HostKeyUnknown { device: route.target.name.clone() });
         }
         let algorithms = host_key_algorithms(pinned.iter().map(PublicKey::key_type));
-        self.open(route, algorithms, pinned.clone()).await
+        self.open(route, algorithms, HostKeys::Pinned(pinned.clone())).await
     }
 
     /// Connects with the given host key algorithms only.
@@ -68,10 +68,10 @@ impl Connector {
         &self,
         route: &Route,
         algorithms: Vec<Algorithm>,
-        pinned: Vec<PublicKey>,
+        allowed: HostKeys,
     ) -> Result<Connection, RemoteError> {
         let target = &route.target;
-        let seen = Arc::new(Mutex::new(Seen { pinned, ..Seen::default() }));
+        let seen = Arc::new(Mutex::new(Seen { allowed, ..Seen::default() }));
         let config = Arc::new(client::Config {
             preferred: Preferred { key: algorithms.into(), ..Preferred::default() },
             nodelay: true,
@@ -188,10 +188,34 @@ fn handshake_error(target: &Target, error: russh::Error, seen: &Mutex<Seen>, ver
     }
 }
 
+/// Which host keys a connection is set up with.
+#[derive(Debug)]
+pub(super) enum HostKeys {
+    /// One of these.
+    Pinned(Vec<PublicKey>),
+    /// Whatever is shown: for a scan, which ends the connection before any authentication.
+    Any,
+}
+
+impl Default for HostKeys {
+    fn default() -> Self {
+        Self::Pinned(Vec::new())
+    }
+}
+
+impl HostKeys {
+    fn allow(&self, shown: &PublicKey) -> bool {
+        match self {
+            Self::Pinned(pinned) => pinned.iter().any(|pinned| pinned.blob() == shown.blob()),
+            Self::Any => true,
+        }
+    }
+}
+
 /// What the observer saw of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    pinned: Vec<PublicKey>,
+    allowed: HostKeys,
     /// The host key that was shown and is pinned, or was asked for by a scan.
     pub(super) host_key: Option<PublicKey>,
     /// The host key that was shown and is not pinned.
@@ -221,7 +245,7 @@ impl client::Handler for Observer {
         };
         let key = PublicKey::from_ssh_key(key).map_err(|_| russh::Error::UnknownKey)?;
         let mut seen = self.seen();
-        if seen.pinned.iter().any(|pinned| pinned.blob() == key.blob()) {
+        if seen.allowed.allow(&key) {
             seen.host_key = Some(key);
             Ok(true)
         } else {

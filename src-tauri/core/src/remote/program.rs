@@ -116,7 +116,7 @@ fn travels(text: &str) -> bool {
 }
 
 /// Only letters, digits and hyphens, so that a name needs no quotes and no pattern matches it by accident.
-fn plain_name(name: &str) -> String {
+pub(super) fn plain_name(name: &str) -> String {
     name.chars().map(|character| if character.is_ascii_alphanumeric() { character } else { '-' }).collect()
 }
 

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Connection, RemoteError, Target,
+    Connection, RemoteError, Target, Timeouts,
     program::{Conversation, ElevationError, Program, Say, Stream},
 };
 use crate::key::PublicKey;
@@ -70,6 +70,11 @@ impl Session {
     /// The device.
     pub fn target(&self) -> &Target {
         &self.connection.target
+    }
+
+    /// How long to wait for the device.
+    pub(super) fn timeouts(&self) -> Timeouts {
+        self.connection.timeouts
     }
 
     /// The server's version line.
