@@ -331,8 +331,6 @@ struct Known {
     content: Vec<u8>,
     /// For a line of the old key: its text without the key, before and behind.
     old: Option<(String, String)>,
-    /// Its options, for a line of the old key.
-    options: &'static str,
     end: &'static str,
 }
 
@@ -353,7 +351,7 @@ fn known_line() -> impl Strategy<Value = Known> {
             .prop_map(|(options, leading, comment)| {
                 let before = if options.is_empty() { leading.to_owned() } else { format!("{leading}{options} ") };
                 let content = text(&format!("{before}OLD{comment}"));
-                (content, Some((before, comment.to_owned())), options)
+                (content, Some((before, comment.to_owned())))
             });
     let foreign = prop_oneof![
         select(vec![
@@ -381,9 +379,9 @@ fn known_line() -> impl Strategy<Value = Known> {
         while content.last() == Some(&b'\r') {
             content.pop();
         }
-        (content, None, "")
+        (content, None)
     });
-    (prop_oneof![old, foreign], end).prop_map(|((content, old, options), end)| Known { content, old, options, end })
+    (prop_oneof![old, foreign], end).prop_map(|((content, old), end)| Known { content, old, end })
 }
 
 /// A file, with or without a final newline.
