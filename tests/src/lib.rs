@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod client;
+pub mod embedded;
 pub mod error;
 mod files;
 pub mod host;
@@ -15,6 +16,7 @@ pub mod sshd;
 
 pub use account::{Account, Sudo};
 pub use client::{Client, ClientKey, Target};
+pub use embedded::Embedded;
 pub use error::{FleetError, available};
 pub use host::Host;
 pub use sshd::{Fleet, Sshd};
