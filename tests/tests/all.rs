@@ -5,3 +5,5 @@ mod fleet;
 #[cfg(target_os = "linux")]
 #[path = "all/keyring.rs"]
 mod keyring;
+#[path = "all/sftp.rs"]
+mod sftp;
