@@ -7,3 +7,5 @@ mod fleet;
 mod keyring;
 #[path = "all/rotation.rs"]
 mod rotation;
+#[path = "all/sftp.rs"]
+mod sftp;
