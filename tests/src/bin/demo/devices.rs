@@ -35,7 +35,7 @@ enum Kind {
 const DEVICES: [(&str, &str, Kind); 5] = [
     ("web-1", "the original device", Kind::Plain),
     ("web-2", "options on its line, and lines of others with from= and command=", Kind::Restricted),
-    ("db-1", "", Kind::Plain),
+    ("db-1", "an ordinary one", Kind::Plain),
     ("backup-1", "SFTP only: it runs no commands", Kind::SftpOnly),
     ("far-1", "slow: 80 ms before each answer", Kind::Slow),
 ];

@@ -41,10 +41,8 @@ pub(crate) async fn demo(folder: &Path, screen: &mut Screen) -> Result<Shown, Tr
         .line(&screen.paint(Paint::Strong, "Keywheel: one key on five devices, changed without locking anyone out"))?;
     screen.line("")?;
     screen.line("  Everything here is thrown away at the end: a data directory, a keyring of its own (a private")?;
-    screen.line(
-        "  D-Bus session with gnome-keyring), and five SSH servers on 127.0.0.1, with real files and a real sh, in",
-    )?;
-    screen.line(&format!("  {}", folder.display()))?;
+    screen.line("  D-Bus session with gnome-keyring), five SSH servers on 127.0.0.1 with real files and a real sh.")?;
+    screen.line(&format!("  All of it lies in {}", folder.display()))?;
     let place = folder.to_owned();
     let keyring = tokio::task::spawn_blocking(move || PrivateKeyring::start(&place)).await??;
     let vault = Arc::new(OsKeyring::open_at(&keyring.address()));

@@ -10,6 +10,8 @@ use crate::screen::{Paint, Screen};
 const STAGES: [Stage; 5] = [Stage::Check, Stage::Add, Stage::Prove, Stage::Remove, Stage::Refuse];
 /// The pictures of a stage under way, one after the other.
 const TURNING: [&str; 4] = ["◐", "◓", "◑", "◒"];
+/// From the device's name to the end of the time.
+const WIDTH: usize = 72;
 const TURN: Duration = Duration::from_millis(120);
 
 /// The rows.
@@ -72,8 +74,8 @@ impl Track {
         } else {
             format!("Checks before anything is written: {} of {all}", done(Stage::Check))
         };
-        let time = format!("{:>6.1} s", self.begun.elapsed().as_secs_f64());
-        let fill = " ".repeat(66_usize.saturating_sub(now.chars().count()));
+        let time = format!("{:.2} s", self.begun.elapsed().as_secs_f64());
+        let fill = " ".repeat(WIDTH.saturating_sub(now.chars().count() + time.chars().count()));
         let mut lines = vec![format!("  {now}{fill}{}", screen.paint(Paint::Quiet, &time))];
         lines.extend(self.rows.iter().map(|row| row.line(screen, self.begun)));
         lines
@@ -101,20 +103,17 @@ impl Row {
     fn line(&self, screen: &Screen, begun: Instant) -> String {
         let stages: Vec<String> =
             self.stages.iter().map(|(stage, state)| cell(screen, begun, *stage, *state)).collect();
-        let links: Vec<String> = self
-            .stages
-            .iter()
-            .map(|(_, state)| match state {
-                Some(StageState::Done) => screen.paint(Paint::Good, "━"),
-                _ => screen.paint(Paint::Quiet, "─"),
-            })
-            .collect();
+        // A link is drawn as done when the stage before it is.
+        let links = self.stages.iter().map(|(_, state)| match state {
+            Some(StageState::Done) => screen.paint(Paint::Good, "━━"),
+            _ => screen.paint(Paint::Quiet, "──"),
+        });
         let mut track = String::new();
-        for (stage, link) in stages.iter().zip(&links) {
-            if !track.is_empty() {
-                track += " ";
+        for (stage, link) in stages.iter().zip([String::new()].into_iter().chain(links)) {
+            if !link.is_empty() {
+                track += &format!(" {link} ");
             }
-            track += &format!("{stage} {link}");
+            track += stage;
         }
         let worked = self.worked + self.running_since.map_or(Duration::ZERO, |since| since.elapsed());
         let time = if worked.is_zero() { String::new() } else { format!("{:.2} s", worked.as_secs_f64()) };
