@@ -114,6 +114,9 @@ async fn an_account_with_sftp_alone_is_probed_read_and_written() -> Result<(), F
     let session = desk.log_in(Timeouts::default()).await;
     let files = Files::new(&session, &desk.reach);
 
+    let shell = Reach { way: Way::Shell, ..desk.reach.clone() };
+    let error = Files::new(&session, &shell).probe(&[]).await.unwrap_err();
+    assert_eq!(error.code(), "shell-unusable", "the SFTP way would not be tried");
     let probe = files.probe(&[]).await.unwrap();
     assert_eq!((probe.user.as_str(), probe.home.as_str()), ("kwsftp", "/home/kwsftp"), "the account is another one");
     let [first, second] = probe.files.as_slice() else { panic!("both default files must be looked at: {probe:?}") };
@@ -535,5 +538,30 @@ async fn cleaning_keeps_a_foreign_line_that_a_cut_kept_from_being_carried_over()
     desk.device.write_authorized_keys(&desk.text(b"# foreign\n"))?;
     assert_eq!(files.clean(&probe.files).await.unwrap(), 1, "what is needed no more must go");
     assert_eq!(desk.left_over(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_lacks_extensions_is_written_safely_or_not_at_all() -> Result<(), FleetError> {
+    let path = "/home/kwsftp/.ssh/authorized_keys";
+    for denied in ["posix-rename", "hardlink", "hardlink,fsync,statvfs,expand-path,readlink"] {
+        let Some(desk) = Desk::with_command(&format!("internal-sftp -P {denied}"), Storage::Folder)? else {
+            return Ok(());
+        };
+        let (before, new) = (desk.text(b""), desk.text(b"# new\n"));
+        let session = desk.log_in(Timeouts::default()).await;
+        let files = Files::new(&session, &desk.reach);
+        assert_eq!(files.probe(&[]).await.unwrap().files[0].path, path, "{denied}");
+        let written = files.write(path, &before, &new).await;
+        if denied == "posix-rename" {
+            let refused = write_error(written);
+            assert!(refused.to_string().contains("posix-rename@openssh.com"), "the cause must be named: {refused}");
+            assert_eq!(desk.device.authorized_keys()?, before, "the file was written in another way");
+        } else {
+            assert!(written.unwrap().plain_compare, "{denied}: the record must say that the file was only compared");
+            assert_eq!(desk.device.authorized_keys()?, new);
+        }
+        assert_eq!(desk.left_over(), [""; 0], "{denied}: temporary files stay");
+    }
     Ok(())
 }

@@ -308,6 +308,12 @@ impl Swap<'_> {
 
     /// Puts the replaced inode back: somebody changed it in a way that can't be carried over.
     async fn put_back(&mut self) -> Result<bool, Failure> {
+        let live = self.steady(self.path).await?;
+        if live.is_some_and(|live| !live.starts_with(self.new)) {
+            // Somebody has replaced our file, too; theirs stands, and what they may not have seen is kept.
+            self.keep_replaced = true;
+            return Err(WriteError::ChangedBySomeoneElse.into());
+        }
         match self.sftp.posix_rename(&self.replaced, self.path).await {
             Ok(()) => {
                 self.sftp.sync_directory(self.directory).await?;
