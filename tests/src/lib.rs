@@ -7,6 +7,8 @@
 pub mod account;
 pub mod authorized_keys_cases;
 pub mod client;
+pub mod desk;
+pub mod embedded;
 pub mod error;
 mod files;
 pub mod host;
@@ -18,6 +20,8 @@ pub mod sshd;
 
 pub use account::{Account, Sudo};
 pub use client::{Client, ClientKey, Target};
+pub use desk::{Desk, Trouble, watch};
+pub use embedded::Embedded;
 pub use error::{FleetError, available};
 pub use host::Host;
 pub use sshd::{Fleet, Sshd};

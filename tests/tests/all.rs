@@ -5,5 +5,7 @@ mod fleet;
 #[cfg(target_os = "linux")]
 #[path = "all/keyring.rs"]
 mod keyring;
+#[path = "all/rotation.rs"]
+mod rotation;
 #[path = "all/sftp.rs"]
 mod sftp;

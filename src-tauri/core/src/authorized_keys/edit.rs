@@ -82,7 +82,10 @@ impl Explain for EditError {
     }
 }
 
-/// Adds the new key: once per option set of the old keys, right behind the first old line that has it.
+/// Adds the new key: a line of its own behind every line of an old key whose options the new key does not have yet.
+///
+/// Doubled lines of one old key stay doubled, as a person wrote them; of several old keys with the same options only the
+/// first gets new lines, since one is all the new key needs there.
 ///
 /// The new line has the old line's leading blanks, options and comment byte for byte, and its kind of line end; a missing
 /// final newline stays missing. Lines of the new key that stand there with the same options are left.
@@ -104,13 +107,14 @@ pub fn add(text: &[u8], old: &[Key<'_>], new: Key<'_>) -> Result<Edit, EditError
     {
         return Err(EditError::OptionsDiffer { line: *line });
     }
-    let mut done = stood.clone();
+    let mut done: Vec<(&[u8], Parsed<'_>)> = Vec::new();
     draft.insert_behind(|line| {
         let parsed = line.parsed.as_ref().filter(|parsed| old.has(parsed))?;
-        if holds(&done, parsed.options) {
+        let by_another = done.iter().any(|(options, of)| *options == parsed.options && !of.is_same_key(parsed));
+        if holds(&stood, parsed.options) || by_another {
             return None;
         }
-        done.push((line.number, parsed.options));
+        done.push((parsed.options, parsed.clone()));
         Some(parsed.with_key(new))
     });
     Ok(Edit { stood_before: stood.len(), ..draft.finish() })

@@ -27,7 +27,7 @@ pub(super) fn split(text: &[u8]) -> impl Iterator<Item = Raw<'_>> {
 }
 
 /// A line that sshd reads as a key, in parts that one after the other are the line again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Parsed<'a> {
     /// The blanks before the first word.
     pub(super) leading: &'a [u8],

@@ -47,7 +47,7 @@ impl Keywheel {
     ///
     /// The credential or the vault can't be used. A device that can't be asked says why in its own entry.
     pub async fn accepts(&self, credential: &str) -> Result<Vec<Accepts>, Error> {
-        let action = Action::new("credential.accepts", "credential", credential);
+        let action = Action::new("credential-accepts", "credential", credential);
         let answers = self.accepts_now(credential).await;
         self.record(action, answers.as_ref().err().map(|error| error as &(dyn Explain + Sync))).await;
         answers

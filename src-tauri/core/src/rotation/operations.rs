@@ -10,7 +10,6 @@ use super::{
     decide::{Direction, Outcome},
     device::DeviceRun,
     event::{Event, What},
-    lock::{CredentialLock, Sharing},
     plan::{WorkPlan, algorithm_like, jump_credentials},
     work::VersionKey,
 };
@@ -22,6 +21,7 @@ use crate::{
     journal::{self, Begin, Change, ChangeId, ChangeState, JournalError, Kind, Snapshot},
     key::Algorithm,
     keywheel::Keywheel,
+    lock::{CredentialLock, LockError, Sharing},
 };
 
 /// How many devices are looked at at once by a mere check.
@@ -70,7 +70,7 @@ struct Locks {
 }
 
 impl Keywheel {
-    fn locks(&self, credential: &Credential, snapshot: &Snapshot) -> Result<Locks, RotationError> {
+    fn locks(&self, credential: &Credential, snapshot: &Snapshot) -> Result<Locks, LockError> {
         let dir = self.database().dir();
         let mut locks = vec![CredentialLock::take(dir, credential.id, &credential.name, Sharing::Exclusive)?];
         let others = snapshot.auth_with.into_iter().chain(jump_credentials(snapshot));
@@ -89,7 +89,7 @@ impl Keywheel {
     ///
     /// The credential or the vault can't be used. What is wrong on a device is in its finding.
     pub async fn check(&self, credential: &str, auth_with: Option<&str>) -> Result<Vec<Finding>, Error> {
-        let action = Action::new("credential.check", "credential", credential);
+        let action = Action::new("credential-check", "credential", credential);
         let findings = self.look(credential, auth_with, None, None).await;
         self.audited(action, &findings).await;
         Ok(findings?.into_iter().map(|(finding, _)| finding).collect())
@@ -101,7 +101,7 @@ impl Keywheel {
     ///
     /// As for [`Keywheel::check`].
     pub async fn plan(&self, request: &Rotate, events: &UnboundedSender<Event>) -> Result<Vec<Finding>, Error> {
-        let action = Action::new("credential.plan", "credential", &request.credential);
+        let action = Action::new("credential-plan", "credential", &request.credential);
         let auth_with = request.auth_with.as_deref();
         let findings = self.look(&request.credential, auth_with, request.algorithm, Some(events.clone())).await;
         self.audited(action, &findings).await;
@@ -182,7 +182,7 @@ impl Keywheel {
     /// It could not be begun, or was broken off because the journal, the keyring or the disk failed; then
     /// [`RotationError::Interrupted`] names the change. A device that fails is no error of the change: the outcome says it.
     pub async fn rotate(&self, request: &Rotate, watch: Watch) -> Result<Finished, Error> {
-        let action = Action::new("credential.rotate", "credential", &request.credential);
+        let action = Action::new("credential-rotate", "credential", &request.credential);
         let done = self.rotate_now(request, watch).await;
         self.audited_end(action, &done).await;
         done
@@ -219,7 +219,7 @@ impl Keywheel {
     ///
     /// As for [`Keywheel::rotate`].
     pub async fn install(&self, request: &Install, watch: Watch) -> Result<Finished, Error> {
-        let action = Action::new("credential.install", "credential", &request.credential);
+        let action = Action::new("credential-install", "credential", &request.credential);
         let done = self.install_now(request, watch).await;
         self.audited_end(action, &done).await;
         done
@@ -244,7 +244,7 @@ impl Keywheel {
     ///
     /// As for [`Keywheel::rotate`].
     pub async fn uninstall(&self, request: &Uninstall, watch: Watch) -> Result<Finished, Error> {
-        let action = Action::new("credential.uninstall", "credential", &request.credential);
+        let action = Action::new("credential-uninstall", "credential", &request.credential);
         let done = self.uninstall_now(request, watch).await;
         self.audited_end(action, &done).await;
         done
@@ -279,7 +279,7 @@ impl Keywheel {
     /// As for [`Keywheel::rotate`]; [`JournalError::StateForbids`].
     pub async fn resume(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
         let allowed = |state| matches!(state, ChangeState::Interrupted);
-        self.again(id, "change.resume", "resumed", allowed, None, watch).await
+        self.again(id, "change-resume", "resumed", allowed, None, watch).await
     }
 
     /// Goes on with the devices of a change that did not get through, with the same new key.
@@ -289,7 +289,7 @@ impl Keywheel {
     /// As for [`Keywheel::resume`].
     pub async fn retry(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
         let allowed = |state| matches!(state, ChangeState::PartlyChanged);
-        self.again(id, "change.retry", "retried", allowed, Some(Direction::Forward), watch).await
+        self.again(id, "change-retry", "retried", allowed, Some(Direction::Forward), watch).await
     }
 
     /// Puts every device of a change back on the old key.
@@ -299,7 +299,7 @@ impl Keywheel {
     /// As for [`Keywheel::resume`].
     pub async fn roll_back(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
         let allowed = |state| matches!(state, ChangeState::Interrupted | ChangeState::PartlyChanged);
-        self.again(id, "change.roll-back", "rolled back", allowed, Some(Direction::Back), watch).await
+        self.again(id, "change-roll-back", "rolled back", allowed, Some(Direction::Back), watch).await
     }
 
     async fn again(
@@ -410,7 +410,7 @@ impl Keywheel {
     /// As for [`Keywheel::rotate`]; [`RotationError::NoUndo`].
     pub async fn undo(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
         let done = self.undo_now(id, watch).await;
-        self.audited_end(Action::new("change.undo", "change", id.to_string()), &done).await;
+        self.audited_end(Action::new("change-undo", "change", id.to_string()), &done).await;
         done
     }
 
@@ -490,7 +490,7 @@ impl Keywheel {
                     },
                 )?;
                 let devices: Vec<&str> = taken.devices.iter().map(|device| device.name.as_str()).collect();
-                let action = Action::new("change.begin", "credential", name)
+                let action = Action::new("change-begin", "credential", name)
                     .with(json!({ "change": id.0, "kind": begin.kind.as_str(), "devices": devices }));
                 audit::append(transaction, &action.entry(now, &actor, None))?;
                 Ok(id)
@@ -593,7 +593,7 @@ impl Keywheel {
         let error = match (done, &failed) {
             (Err(error), _) => Some(error as &(dyn Explain + Sync)),
             (Ok(finished), Some(failed)) => {
-                let as_asked = finished.outcome == Outcome::RolledBack && action.name == "change.roll-back";
+                let as_asked = finished.outcome == Outcome::RolledBack && action.name == "change-roll-back";
                 (!as_asked).then_some(failed as &(dyn Explain + Sync))
             }
             _ => None,

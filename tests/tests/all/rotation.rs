@@ -1,0 +1,269 @@
+//! Key changes on real `sshd`s, with the OpenSSH client asking from outside.
+
+use keywheel_core::{
+    journal::{ChangeState, DeviceState},
+    rotation::{OnFailure, Rotate, Strategy, decide::Outcome},
+};
+use keywheel_fleet::{Account, Desk, Fleet, Sshd, Trouble, available, watch};
+
+/// Lines around the key that must stay as they are, to the byte.
+const BEFORE: &[u8] = b"# kept\r\n\n  \t\nssh-ed25519 broken\nenvironment=\"A=b # c\" ssh-rsa AAAA nothing\n";
+const AFTER: &[u8] = b"\xff\xfe not text\0\n# managed by nobody\n\nlast line without an end";
+
+fn file_with(line: &str) -> Vec<u8> {
+    [BEFORE, line.as_bytes(), b"\n", AFTER].concat()
+}
+
+fn rotate(credential: &str) -> Rotate {
+    Rotate { credential: credential.to_owned(), ..Rotate::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_one_key_on_five_devices_and_nothing_else() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(5))? else { return Ok(()) };
+    let desk = Desk::open()?;
+    let key = desk.client.key("deploy", "ed25519")?;
+    let mut devices = Vec::new();
+    for (index, sshd) in fleet.devices.iter().enumerate() {
+        sshd.write_authorized_keys(&file_with(&format!("from=\"127.0.0.1\",no-pty {}", key.public)))?;
+        devices.push(desk.device(&format!("web-{}", index + 1), sshd).await?);
+    }
+    // The original device is changed first, also when its ID is not the lowest.
+    devices.rotate_left(2);
+    let account = fleet.devices[0].account();
+    desk.credential("deploy", account, &key.file, &devices).await?;
+
+    let (watch, mut watching) = watch();
+    let finished = desk.keywheel.rotate(&rotate("deploy"), watch).await?;
+    let events = watching.drain();
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+
+    let new = desk.key_file("deploy", 2).await?;
+    let credential = desk.keywheel.find_credential("deploy").await?;
+    let current = credential.current_key().expect("a current key");
+    assert_eq!(current.version, 2, "the new version becomes the current one");
+    for sshd in &fleet.devices {
+        assert!(sshd.ssh_logs_in(&new, account)?, "the new key must log in: {}", sshd.log()?);
+        assert!(!sshd.ssh_logs_in(&key.file, account)?, "the old key must be refused");
+        let line = format!("from=\"127.0.0.1\",no-pty {}", key.public);
+        let line = line
+            .replace(key.public.split(' ').nth(1).unwrap(), current.public_key.to_openssh().split(' ').nth(1).unwrap());
+        assert_eq!(
+            String::from_utf8_lossy(&sshd.authorized_keys()?),
+            String::from_utf8_lossy(&file_with(&line)),
+            "no byte but the key's own may change"
+        );
+        let left: Vec<_> =
+            std::fs::read_dir(sshd.home().join(".ssh"))?.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["authorized_keys"], "no temporary file may stay");
+    }
+    let order: Vec<String> = events
+        .iter()
+        .filter_map(|event| match &event.what {
+            keywheel_core::rotation::event::What::Stage { device, stage, state, .. } => {
+                let done = *state == keywheel_core::rotation::event::StageState::Done;
+                (done && *stage == keywheel_core::rotation::Stage::Add).then(|| device.clone())
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order, ["web-3", "web-1", "web-2", "web-4", "web-5"], "the original device, then by ascending ID");
+    assert_eq!(desk.keywheel.find_change(finished.change).await?.state, ChangeState::Changed);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_ignores_the_new_line_takes_all_back() -> Result<(), Trouble> {
+    // The second device looks at a copy of the file that the change does not reach, so that the new key is refused there.
+    let Some(good) = available(Sshd::builder().start())? else { return Ok(()) };
+    let elsewhere = Sshd::builder().config("AuthorizedKeysFile /tmp/kw-frozen-%u\nStrictModes no").start()?;
+    let desk = Desk::open()?;
+    let key = desk.client.key("deploy", "ed25519")?;
+    let text = file_with(&key.public);
+    for sshd in [&good, &elsewhere] {
+        sshd.write_authorized_keys(&text)?;
+    }
+    let frozen = elsewhere.root()?.join(format!("tmp/kw-frozen-{}", elsewhere.account()));
+    std::fs::write(&frozen, &text)?;
+    let first = desk.device("web-1", &good).await?;
+    let second = desk.device("web-2", &elsewhere).await?;
+    let named = keywheel_core::device::EditDevice {
+        authorized_keys_path: Some("~/.ssh/authorized_keys".into()),
+        ..Default::default()
+    };
+    desk.keywheel.edit_device(second, named).await?;
+    desk.credential("deploy", good.account(), &key.file, &[first, second]).await?;
+
+    let (watch, _watching) = watch();
+    let finished = desk.keywheel.rotate(&rotate("deploy"), watch).await?;
+    assert_eq!(finished.outcome, Outcome::RolledBack, "{finished:?}");
+    for sshd in [&good, &elsewhere] {
+        assert_eq!(sshd.authorized_keys()?, text, "everything touched is as before, to the byte");
+        assert!(sshd.ssh_logs_in(&key.file, sshd.account())?, "the old key logs in as before");
+    }
+    let credential = desk.keywheel.find_credential("deploy").await?;
+    assert_eq!(credential.current_key().expect("a current key").version, 1, "the old version stays the current one");
+    let error = finished.devices[1].error.as_ref().expect("the failing device names its cause");
+    assert_eq!(error.code, "key-refused");
+    std::fs::remove_file(&frozen)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn continue_changes_the_others_and_retry_brings_the_rest_with_the_same_key() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(3))? else { return Ok(()) };
+    let desk = Desk::open()?;
+    let key = desk.client.key("deploy", "ed25519")?;
+    let mut devices = Vec::new();
+    for (index, sshd) in fleet.devices.iter().enumerate() {
+        sshd.write_authorized_keys(&file_with(&key.public))?;
+        devices.push(desk.device(&format!("web-{}", index + 1), sshd).await?);
+    }
+    let account = fleet.devices[0].account();
+    desk.credential("deploy", account, &key.file, &devices).await?;
+    fleet.devices[1].stop()?;
+    let (one, _watching) = watch();
+    let request = Rotate { on_failure: Some(OnFailure::Continue), ..rotate("deploy") };
+    let finished = desk.keywheel.rotate(&request, one).await?;
+    assert_eq!(finished.outcome, Outcome::PartlyChanged, "{finished:?}");
+    let states: Vec<_> = finished.devices.iter().map(|device| device.state).collect();
+    assert_eq!(states, [DeviceState::Changed, DeviceState::Unchanged, DeviceState::Changed]);
+
+    let (again, _watching) = watch();
+    let refused = desk.keywheel.rotate(&request, again).await.expect_err("an open change stands");
+    assert_eq!(keywheel_core::error::Explain::code(&refused), "change-open");
+
+    fleet.devices[1].start()?;
+    let (two, _watching) = watch();
+    let finished = desk.keywheel.retry(finished.change, two).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    let new = desk.key_file("deploy", 2).await?;
+    for sshd in &fleet.devices {
+        assert!(sshd.ssh_logs_in(&new, account)?, "never a third key: {}", sshd.log()?);
+        assert!(!sshd.ssh_logs_in(&key.file, account)?);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn device_by_device_and_then_undo() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(2))? else { return Ok(()) };
+    let desk = Desk::open()?;
+    let key = desk.client.key("deploy", "ed25519")?;
+    let mut devices = Vec::new();
+    let text = file_with(&key.public);
+    for (index, sshd) in fleet.devices.iter().enumerate() {
+        sshd.write_authorized_keys(&text)?;
+        devices.push(desk.device(&format!("web-{}", index + 1), sshd).await?);
+    }
+    let account = fleet.devices[0].account();
+    desk.credential("deploy", account, &key.file, &devices).await?;
+    let (one, _watching) = watch();
+    let request = Rotate { strategy: Some(Strategy::DeviceByDevice), ..rotate("deploy") };
+    let finished = desk.keywheel.rotate(&request, one).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    let (two, _watching) = watch();
+    let undone = desk.keywheel.undo(finished.change, two).await?;
+    assert_eq!(undone.outcome, Outcome::Changed, "{undone:?}");
+    for sshd in &fleet.devices {
+        assert_eq!(sshd.authorized_keys()?, text, "undo brings the file back, to the byte");
+        assert!(sshd.ssh_logs_in(&key.file, account)?);
+    }
+    let accepts = desk.keywheel.accepts("deploy").await?;
+    for device in &accepts {
+        let said: Vec<_> = device.versions.iter().map(|version| (version.version, version.answer.as_str())).collect();
+        assert_eq!(said, [(2, "refused"), (1, "accepted")], "{accepts:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_is_stopped_is_resumed_or_rolled_back() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(3))? else { return Ok(()) };
+    let desk = Desk::open()?;
+    let key = desk.client.key("deploy", "ed25519")?;
+    let mut devices = Vec::new();
+    let text = file_with(&key.public);
+    for (index, sshd) in fleet.devices.iter().enumerate() {
+        sshd.write_authorized_keys(&text)?;
+        devices.push(desk.device(&format!("web-{}", index + 1), sshd).await?);
+    }
+    let account = fleet.devices[0].account();
+    desk.credential("deploy", account, &key.file, &devices).await?;
+    for back in [true, false] {
+        let (one, mut watching) = watch();
+        let keywheel = desk.keywheel.clone();
+        let running = tokio::spawn(async move { keywheel.rotate(&rotate("deploy"), one).await });
+        while let Some(event) = watching.events.recv().await {
+            if let keywheel_core::rotation::event::What::Stage { stage, state, .. } = &event.what
+                && *stage == keywheel_core::rotation::Stage::Prove
+                && *state == keywheel_core::rotation::event::StageState::Done
+            {
+                watching.stop.send(true)?;
+                break;
+            }
+        }
+        let stopped = running.await??;
+        assert_eq!(stopped.outcome, Outcome::Interrupted, "{stopped:?}");
+        // Another process takes it up.
+        let other = desk.reopen()?;
+        let (two, _watching) = watch();
+        if back {
+            let ended = other.roll_back(stopped.change, two).await?;
+            assert_eq!(ended.outcome, Outcome::RolledBack, "{ended:?}");
+            for sshd in &fleet.devices {
+                assert_eq!(sshd.authorized_keys()?, text);
+                assert!(sshd.ssh_logs_in(&key.file, account)?);
+            }
+        } else {
+            let ended = other.resume(stopped.change, two).await?;
+            assert_eq!(ended.outcome, Outcome::Changed, "{ended:?}");
+            let new = desk.key_file("deploy", 3).await?;
+            for sshd in &fleet.devices {
+                assert!(sshd.ssh_logs_in(&new, account)?, "{}", sshd.log()?);
+                assert!(!sshd.ssh_logs_in(&key.file, account)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn installs_through_another_credential_and_takes_off_again() -> Result<(), Trouble> {
+    let builder = Sshd::builder()
+        .account(Account::new("deploy"))
+        .account(Account::new("kwadmin").password("correct horse").sudo(keywheel_fleet::Sudo::WithPassword))
+        .account(Account::new("root"));
+    let Some(sshd) = available(builder.start())? else { return Ok(()) };
+    let desk = Desk::open()?;
+    let key = desk.client.key("deploy", "ed25519")?;
+    let device = desk.device("web-1", &sshd).await?;
+    desk.credential("deploy", "deploy", &key.file, &[device]).await?;
+    desk.password("admin", "kwadmin", "correct horse", &[device]).await?;
+
+    let (one, _watching) = watch();
+    let request = keywheel_core::rotation::Install {
+        credential: "deploy".into(),
+        auth_with: "admin".into(),
+        options: Some("no-pty,from=\"127.0.0.1\"".into()),
+    };
+    let finished = desk.keywheel.install(&request, one).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    assert!(sshd.ssh_logs_in(&key.file, "deploy")?, "{}", sshd.log()?);
+
+    // The same change goes through the other credential, with sudo.
+    let (two, _watching) = watch();
+    let request = Rotate { auth_with: Some("admin".into()), ..rotate("deploy") };
+    let finished = desk.keywheel.rotate(&request, two).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    let new = desk.key_file("deploy", 2).await?;
+    assert!(sshd.ssh_logs_in(&new, "deploy")?, "{}", sshd.log()?);
+    assert!(!sshd.ssh_logs_in(&key.file, "deploy")?);
+
+    let (three, _watching) = watch();
+    let request = keywheel_core::rotation::Uninstall { credential: "deploy".into(), devices: vec![] };
+    let finished = desk.keywheel.uninstall(&request, three).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    assert!(!sshd.ssh_logs_in(&new, "deploy")?, "the key is taken off");
+    Ok(())
+}
