@@ -24,8 +24,9 @@ use keywheel_core::{
         program::{Elevation, FileKind, ProgramError, WriteError, Written},
         scan::{KnownHosts, matches_known_hosts, scan},
     },
+    rotation::{Rotate, decide::Outcome},
 };
-use keywheel_fleet::{Account, FleetError, Sshd, account::Storage, available};
+use keywheel_fleet::{Account, FleetError, Sshd, Trouble, account::Storage, available, watch};
 
 /// Bytes that a way which treats the file as text would change.
 const ODD: &[u8] = b"# kept\r\n\n  \t\nssh-ed25519 broken\n\xff\xfe no text \0\nlast line without an end";
@@ -563,5 +564,27 @@ async fn a_server_that_lacks_extensions_is_written_safely_or_not_at_all() -> Res
         }
         assert_eq!(desk.left_over(), [""; 0], "{denied}: temporary files stay");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_changed_on_an_account_with_sftp_alone() -> Result<(), Trouble> {
+    let Some(sftp) = Desk::start(Storage::Folder)? else { return Ok(()) };
+    let device = &sftp.device;
+    let desk = keywheel_fleet::Desk::open()?;
+    let key = desk.client.key("deploy", "ed25519")?;
+    device.write_authorized_keys(&[key.public.as_bytes(), b"\n", ODD].concat())?;
+    let id = desk.device("web-1", device).await?;
+    desk.credential("deploy", device.account(), &key.file, &[id]).await?;
+    let (watch, _watching) = watch();
+    let change = Rotate { credential: "deploy".to_owned(), ..Rotate::default() };
+    let finished = desk.keywheel.rotate(&change, watch).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    let new = desk.key_file("deploy", 2).await?;
+    assert!(device.ssh_logs_in(&new, device.account())?, "the new key must log in: {}", device.log()?);
+    assert!(!device.ssh_logs_in(&key.file, device.account())?, "the old key must be refused");
+    let text = device.authorized_keys()?;
+    assert!(text.ends_with(&[b"\n", ODD].concat()), "a foreign byte changed: {}", String::from_utf8_lossy(&text));
+    assert_eq!(sftp.left_over(), [""; 0], "temporary files stay");
     Ok(())
 }
