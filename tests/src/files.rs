@@ -64,6 +64,19 @@ pub(crate) fn program(name: &str) -> Result<PathBuf, FleetError> {
         .ok_or_else(|| FleetError::Unavailable { reason: format!("{name} isn't installed") })
 }
 
+/// Where OpenSSH's SFTP server lies; systems disagree.
+pub(crate) fn sftp_server() -> Option<PathBuf> {
+    [
+        "/usr/lib/openssh/sftp-server",
+        "/usr/libexec/openssh/sftp-server",
+        "/usr/lib/ssh/sftp-server",
+        "/usr/libexec/sftp-server",
+    ]
+    .iter()
+    .map(PathBuf::from)
+    .find(|path| path.is_file())
+}
+
 /// Runs a program to its end with this input, and gives its standard output.
 pub(crate) fn run(command: &mut Command, input: &[u8]) -> Result<Vec<u8>, FleetError> {
     let program = command.get_program().to_string_lossy().into_owned();

@@ -6,17 +6,23 @@
 
 pub mod account;
 pub mod client;
+pub mod dropbear;
 pub mod embedded;
 pub mod error;
 mod files;
 pub mod host;
 mod namespace;
 mod port;
+pub mod snapshot;
 pub mod sshd;
+pub mod tinysshd;
 
 pub use account::{Account, Sudo};
 pub use client::{Client, ClientKey, Target};
+pub use dropbear::Dropbear;
 pub use embedded::Embedded;
 pub use error::{FleetError, available};
 pub use host::Host;
+pub use snapshot::{Scope, Snapshot};
 pub use sshd::{Fleet, Sshd};
+pub use tinysshd::Tinysshd;

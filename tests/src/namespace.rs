@@ -150,15 +150,21 @@ impl Namespace {
         self.answer("done", Some("end-all"))
     }
 
-    /// Where the device's own root folder is seen from outside.
-    pub(crate) fn root(&self) -> Result<PathBuf, FleetError> {
+    /// The number that the namespace's first process has outside of it.
+    pub(crate) fn first_process(&self) -> Result<u32, FleetError> {
         let id = self.child.id();
         let list = PathBuf::from(format!("/proc/{id}/task/{id}/children"));
         let children = files::read_text(&list)?;
-        match children.split_whitespace().next() {
-            Some(first) => Ok(PathBuf::from(format!("/proc/{first}/root"))),
-            None => Err(FleetError::Control { detail: "its first process has ended".to_owned() }),
-        }
+        children
+            .split_whitespace()
+            .next()
+            .and_then(|first| first.parse().ok())
+            .ok_or_else(|| FleetError::Control { detail: "its first process has ended".to_owned() })
+    }
+
+    /// Where the device's own root folder is seen from outside.
+    pub(crate) fn root(&self) -> Result<PathBuf, FleetError> {
+        Ok(PathBuf::from(format!("/proc/{}/root", self.first_process()?)))
     }
 
     fn answer(&self, expected: &str, word: Option<&str>) -> Result<(), FleetError> {
