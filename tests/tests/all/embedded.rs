@@ -292,7 +292,10 @@ async fn an_embedded_device_leaves_neither_its_folder_nor_processes() -> Result<
         let list = std::process::Command::new("ps").args(["-eo", "args"]).output().unwrap();
         stdout(&list).lines().any(|line| line == mark)
     };
-    assert!(running(), "the command doesn't run, so this test would see nothing");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !running() {
+        assert!(Instant::now() < deadline, "the command doesn't run, so this test would see nothing");
+    }
     let (home, port) = (set.device.home().to_owned(), set.device.port());
     drop(set.device);
     std::thread::sleep(Duration::from_millis(100));
