@@ -196,7 +196,15 @@ fn a_snapshot_sees_new_changed_and_missing_files_and_new_processes() -> Result<(
     std::fs::write(path("changed"), "22").unwrap();
     std::fs::remove_file(path("gone")).unwrap();
     let mut child = std::process::Command::new("sleep").arg(&mark).spawn().unwrap();
-    let found = before.differences();
+    // A process that has just been started has no command line for a moment.
+    let named = |found: &Difference| matches!(found, Difference::Process { .. });
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    let found = loop {
+        let found = before.differences();
+        if found.as_ref().is_ok_and(|list| list.iter().any(named)) || std::time::Instant::now() > deadline {
+            break found;
+        }
+    };
     child.kill().unwrap();
     child.wait().unwrap();
     let expected = [
