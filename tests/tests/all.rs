@@ -2,6 +2,8 @@
 
 #[path = "all/faults.rs"]
 mod faults;
+#[path = "all/embedded.rs"]
+mod embedded;
 #[path = "all/fleet.rs"]
 mod fleet;
 #[cfg(target_os = "linux")]
