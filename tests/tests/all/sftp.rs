@@ -1,5 +1,7 @@
 //! Files over SFTP, and host keys, at real `sshd`s whose account has nothing but SFTP.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails in a function of the tests fails the test")]
+
 use std::{
     fs,
     io::Write as _,
@@ -22,8 +24,9 @@ use keywheel_core::{
         program::{Elevation, FileKind, ProgramError, WriteError, Written},
         scan::{KnownHosts, matches_known_hosts, scan},
     },
+    rotation::{Rotate, decide::Outcome},
 };
-use keywheel_fleet::{Account, FleetError, Sshd, account::Storage, available};
+use keywheel_fleet::{Account, FleetError, Sshd, Trouble, account::Storage, available, watch};
 
 /// Bytes that a way which treats the file as text would change.
 const ODD: &[u8] = b"# kept\r\n\n  \t\nssh-ed25519 broken\n\xff\xfe no text \0\nlast line without an end";
@@ -112,6 +115,9 @@ async fn an_account_with_sftp_alone_is_probed_read_and_written() -> Result<(), F
     let session = desk.log_in(Timeouts::default()).await;
     let files = Files::new(&session, &desk.reach);
 
+    let shell = Reach { way: Way::Shell, ..desk.reach.clone() };
+    let error = Files::new(&session, &shell).probe(&[]).await.unwrap_err();
+    assert_eq!(error.code(), "shell-unusable", "the SFTP way would not be tried");
     let probe = files.probe(&[]).await.unwrap();
     assert_eq!((probe.user.as_str(), probe.home.as_str()), ("kwsftp", "/home/kwsftp"), "the account is another one");
     let [first, second] = probe.files.as_slice() else { panic!("both default files must be looked at: {probe:?}") };
@@ -181,6 +187,8 @@ async fn a_link_stays_a_link_and_its_target_is_written_in_its_own_folder() -> Re
             (home.join(".ssh/authorized_keys"), "../keys/../keys/mine", "keys")
         };
         let real = home.join(if linked == ".ssh" { "keys/ssh" } else { "keys/mine" });
+        // As seen from outside, where the absolute link leads elsewhere.
+        let file = home.join(if linked == ".ssh" { "keys/ssh/authorized_keys" } else { "keys/mine" });
         fs::rename(&link, &real).unwrap();
         symlink(target, &link).unwrap();
 
@@ -196,12 +204,12 @@ async fn a_link_stays_a_link_and_its_target_is_written_in_its_own_folder() -> Re
         let new = desk.text(b"# new\n");
         files.write(&read.resolved, &read.bytes, &new).await.unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "{linked}: the link was replaced");
-        assert_eq!(desk.device.authorized_keys()?, new, "{linked}: sshd reads another file than was written");
+        assert_eq!(fs::read(&file).unwrap(), new, "{linked}: sshd reads another file than was written");
         assert_eq!(names(&home.join(folder), if linked == ".ssh" { "authorized_keys" } else { "mine" }), [""; 0]);
         if linked != ".ssh" {
             let direct = files.write("/home/kwsftp/.ssh/authorized_keys", &new, &desk.text(b"")).await;
             assert_eq!(write_error(direct), WriteError::Moved, "a path through a link must not be written");
-            assert_eq!(desk.device.authorized_keys()?, new);
+            assert_eq!(fs::read(&file).unwrap(), new);
             // A link that leads to itself ends the search.
             symlink("round", home.join(".ssh/round")).unwrap();
             let probe = files.probe(&["~/.ssh/round".to_owned()]).await.unwrap();
@@ -291,7 +299,7 @@ async fn no_line_of_a_busy_writer_is_lost_in_thirty_writes() -> Result<(), Fleet
                 let mut file = fs::File::options().append(true).open(&file).unwrap();
                 file.write_all(format!("# foreign {count}\n").as_bytes()).unwrap();
                 count += 1;
-                std::thread::sleep(Duration::from_millis(7));
+                std::thread::sleep(Duration::from_millis(30));
             }
             count
         }
@@ -510,4 +518,73 @@ fn known_hosts_are_read_as_ssh_keygen_reads_them() {
             assert_eq!(said, expected, "{name}: a wrong host would be trusted or a known one not:\n{text}");
         }
     }
+}
+
+#[tokio::test]
+async fn cleaning_keeps_a_foreign_line_that_a_cut_kept_from_being_carried_over() -> Result<(), FleetError> {
+    let Some(desk) = Desk::start(Storage::Folder)? else { return Ok(()) };
+    let session = desk.log_in(Timeouts::default()).await;
+    let files = Files::new(&session, &desk.reach);
+    let folder = desk.device.home().join(".ssh");
+    // SHA-256 of "old\n" begins so; the name says what the file held when it was replaced.
+    let sum = Command::new("sh").args(["-c", "printf 'old\\n' | sha256sum"]).output().unwrap().stdout;
+    let sum = String::from_utf8(sum[..16].to_vec()).unwrap();
+    let name = |number: u8| format!(".kw-vault-7-00.4.{sum}-{number}-authorized_keys.old");
+    fs::write(folder.join(name(1)), b"old\n").unwrap();
+    fs::write(folder.join(name(2)), b"old\n# foreign\n").unwrap();
+    fs::write(folder.join(".kw-vault-7-00.new"), b"half").unwrap();
+    let probe = files.probe(&[]).await.unwrap();
+    assert_eq!(files.clean(&probe.files).await.unwrap(), 2);
+    assert_eq!(desk.left_over(), [name(2)], "the only copy of a foreign line was removed");
+    desk.device.write_authorized_keys(&desk.text(b"# foreign\n"))?;
+    assert_eq!(files.clean(&probe.files).await.unwrap(), 1, "what is needed no more must go");
+    assert_eq!(desk.left_over(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_lacks_extensions_is_written_safely_or_not_at_all() -> Result<(), FleetError> {
+    let path = "/home/kwsftp/.ssh/authorized_keys";
+    for denied in ["posix-rename", "hardlink", "hardlink,fsync,statvfs,expand-path,readlink"] {
+        let Some(desk) = Desk::with_command(&format!("internal-sftp -P {denied}"), Storage::Folder)? else {
+            return Ok(());
+        };
+        let (before, new) = (desk.text(b""), desk.text(b"# new\n"));
+        let session = desk.log_in(Timeouts::default()).await;
+        let files = Files::new(&session, &desk.reach);
+        assert_eq!(files.probe(&[]).await.unwrap().files[0].path, path, "{denied}");
+        let written = files.write(path, &before, &new).await;
+        if denied == "posix-rename" {
+            let refused = write_error(written);
+            assert!(refused.to_string().contains("posix-rename@openssh.com"), "the cause must be named: {refused}");
+            assert_eq!(desk.device.authorized_keys()?, before, "the file was written in another way");
+        } else {
+            assert!(written.unwrap().plain_compare, "{denied}: the record must say that the file was only compared");
+            assert_eq!(desk.device.authorized_keys()?, new);
+        }
+        assert_eq!(desk.left_over(), [""; 0], "{denied}: temporary files stay");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_changed_on_an_account_with_sftp_alone() -> Result<(), Trouble> {
+    let Some(sftp) = Desk::start(Storage::Folder)? else { return Ok(()) };
+    let device = &sftp.device;
+    let desk = keywheel_fleet::Desk::open()?;
+    let key = desk.client.key("deploy", "ed25519")?;
+    device.write_authorized_keys(&[key.public.as_bytes(), b"\n", ODD].concat())?;
+    let id = desk.device("web-1", device).await?;
+    desk.credential("deploy", device.account(), &key.file, &[id]).await?;
+    let (watch, _watching) = watch();
+    let change = Rotate { credential: "deploy".to_owned(), ..Rotate::default() };
+    let finished = desk.keywheel.rotate(&change, watch).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    let new = desk.key_file("deploy", 2).await?;
+    assert!(device.ssh_logs_in(&new, device.account())?, "the new key must log in: {}", device.log()?);
+    assert!(!device.ssh_logs_in(&key.file, device.account())?, "the old key must be refused");
+    let text = device.authorized_keys()?;
+    assert!(text.ends_with(&[b"\n", ODD].concat()), "a foreign byte changed: {}", String::from_utf8_lossy(&text));
+    assert_eq!(sftp.left_over(), [""; 0], "temporary files stay");
+    Ok(())
 }
