@@ -1,9 +1,12 @@
 //! End to end: devices with real servers, the real keyring and the real programs; in one binary, so that it is linked once.
 
-#[path = "all/faults.rs"]
-mod faults;
+#[cfg(target_os = "linux")]
+#[path = "all/demo.rs"]
+mod demo;
 #[path = "all/embedded.rs"]
 mod embedded;
+#[path = "all/faults.rs"]
+mod faults;
 #[path = "all/fleet.rs"]
 mod fleet;
 #[cfg(target_os = "linux")]
