@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ALL := --locked --workspace
 UNIT := $(ALL) $(if $(filter Linux,$(shell uname -s)),-E 'not package(keywheel-fleet)',--exclude keywheel-fleet)
 
-.PHONY: help build demo run test unit integration window fmt lint types check-types deny advisories setup require
+.PHONY: help build demo pictures run test unit integration window fmt lint types check-types deny advisories setup require
 
 help: ## Lists these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -35,6 +35,17 @@ build: setup-build ## Builds target/release/keywheel and target/release/keywheel
 demo: setup-demo ## Changes a key on five devices, live, with nothing of yours involved
 	@cargo build --quiet --locked -p keywheel-fleet --bin demo
 	@exec $(TARGET)/debug/demo
+
+# The change is drawn while the last device is at its fourth stage.
+PICTURE := $(TARGET)/debug/picture
+FAR := far-1      ✓ check ━━ ✓ add ━━ ✓ prove ━━
+
+pictures: setup-demo ## Draws docs/pictures anew from a run of the demo
+	cargo build --quiet --locked -p keywheel-fleet --bin demo --bin picture
+	env -u NO_COLOR TERM=xterm-256color script -qec $(TARGET)/debug/demo /dev/null </dev/null >$(TARGET)/record.txt
+	$(PICTURE) docs/pictures/change.svg 'Key change' '$(FAR) ◐|$(FAR) ◓|$(FAR) ◑|$(FAR) ◒' <$(TARGET)/record.txt
+	$(PICTURE) docs/pictures/proof.svg 'Proof' <$(TARGET)/record.txt
+	rm $(TARGET)/record.txt
 
 run: setup-build ## Builds the app and opens its window
 	cargo run --locked -p keywheel-desktop
