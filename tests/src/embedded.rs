@@ -80,7 +80,7 @@ pub struct Config {
     pub host_keys: Vec<PrivateKey>,
     /// The port; without one, a free one is chosen.
     pub port: Option<u16>,
-    /// The home, which is kept; without one, a folder is made and removed at the end.
+    /// The home, which is kept, with a folder `etc` beside it; without one, a folder is made and removed at the end.
     pub home: Option<PathBuf>,
 }
 
@@ -167,6 +167,7 @@ impl Embedded {
         files::folder(&home.join(".ssh"), 0o700)?;
         // What a client learns by asking for the path of "." has to be this very path.
         let home = fs::canonicalize(&home).map_err(files::about(&home))?;
+        write_accounts(&home, &config)?;
         let host_keys = match std::mem::take(&mut config.host_keys) {
             keys if keys.is_empty() => vec![new_host_key()?],
             keys => keys,
@@ -415,6 +416,18 @@ impl Line {
         self.shared.records.add(Event::Cut);
         self.relay.abort();
     }
+}
+
+/// Writes the device's own list of accounts, beside the home; it has the home for whoever runs this process.
+///
+/// A device that read the machine's list would find the user's real home.
+fn write_accounts(home: &Path, config: &Config) -> Result<(), FleetError> {
+    let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
+    let owner = nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+    let entry = |name: &str| format!("{name}:x:{uid}:{gid}::{}:{}\n", home.display(), config.shell.display());
+    let etc = home.with_file_name("etc");
+    files::folder(&etc, 0o755)?;
+    files::write(&etc.join("passwd"), (entry(&config.account) + &entry(&owner)).as_bytes(), 0o644)
 }
 
 fn new_host_key() -> Result<PrivateKey, FleetError> {

@@ -2,6 +2,9 @@
 
 #[path = "all/authorized_keys.rs"]
 mod authorized_keys;
+#[cfg(target_os = "linux")]
+#[path = "all/demo.rs"]
+mod demo;
 #[path = "all/embedded.rs"]
 mod embedded;
 #[path = "all/faults.rs"]

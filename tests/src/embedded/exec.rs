@@ -91,7 +91,7 @@ pub(crate) async fn run(line: Line, channel: Channel<Msg>, handle: Handle, comma
 fn process(shared: &Shared, command: &Command) -> tokio::process::Command {
     let config = &shared.config;
     let mut process = tokio::process::Command::new(&config.shell);
-    process.arg("-c").arg(command.forced.as_ref().unwrap_or(&command.text));
+    process.arg("-c").arg(inside(command.forced.as_ref().unwrap_or(&command.text)));
     process.env_clear().current_dir(&shared.home).env("HOME", &shared.home).env("SHELL", &config.shell);
     process.env("USER", &config.account).env("LOGNAME", &config.account);
     process.env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin").env(MARK, &shared.mark);
@@ -100,6 +100,14 @@ fn process(shared: &Shared, command: &Command) -> tokio::process::Command {
     }
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     process
+}
+
+/// Makes a command look at the device's own `/etc`, which lies beside the home that commands begin in.
+///
+/// Otherwise it would find the accounts, and with them the home, of whoever runs the tests, and the `sshd_config` of this
+/// machine. Paths relative to the home need no quotes.
+fn inside(text: &str) -> String {
+    text.replace("getent passwd ", "false ").replace(" /etc/", " ../etc/").replace(" /usr/local/etc/", " ../etc/local/")
 }
 
 /// Passes input and output on until the process has ended and nobody holds its output open any more.
