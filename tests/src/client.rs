@@ -1,7 +1,9 @@
 //! The real OpenSSH client, which asks a device from outside what Keywheel claims of it.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -84,9 +86,84 @@ impl Client {
     ///
     /// Fails if the client can't be run; that the device refused it is in the output.
     pub fn run(&self, target: &Target, key_file: &Path, command: &str) -> Result<Output, FleetError> {
+        finish(self.key_command(target, key_file, command)?)
+    }
+
+    /// Runs a command on the device with this key and this standard input.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the client can't be run; that the device refused it is in the output.
+    pub fn run_with_input(
+        &self,
+        target: &Target,
+        key_file: &Path,
+        command: &str,
+        input: &[u8],
+    ) -> Result<Output, FleetError> {
+        let mut client = self.key_command(target, key_file, command)?;
+        let named = |source| FleetError::Program { program: "ssh".to_owned(), source };
+        client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = client.spawn().map_err(named)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A connection that is cut ends the client before it has read everything.
+            let _ = stdin.write_all(input);
+        }
+        child.wait_with_output().map_err(named)
+    }
+
+    /// Runs a command on the device with this key for so long at most; none if it hasn't ended by then.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the client can't be run; that the device refused it is in the output.
+    pub fn run_for(
+        &self,
+        target: &Target,
+        key_file: &Path,
+        command: &str,
+        patience: Duration,
+    ) -> Result<Option<Output>, FleetError> {
+        let mut client = self.key_command(target, key_file, command)?;
+        let named = |source| FleetError::Program { program: "ssh".to_owned(), source };
+        client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = client.spawn().map_err(named)?;
+        let deadline = Instant::now() + patience;
+        while child.try_wait().map_err(named)?.is_none() {
+            if Instant::now() > deadline {
+                // It may end in this very moment; it has taken too long all the same.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child.wait_with_output().map(Some).map_err(named)
+    }
+
+    /// Runs a command on a device that is reached through another one, with this key on both.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the client can't be run; that a device refused it is in the output.
+    pub fn run_through(
+        &self,
+        jump: &Target,
+        target: &Target,
+        key_file: &Path,
+        command: &str,
+    ) -> Result<Output, FleetError> {
+        let outer = self.key_command(jump, key_file, "")?;
+        // ssh splits the proxy's command line by a shell; nothing in it needs quotes.
+        let words: Vec<String> = std::iter::once(outer.get_program())
+            .chain(outer.get_args().filter(|word| !word.is_empty()))
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let (destination, options) = words.split_last().map_or(("", &[][..]), |(last, rest)| (last.as_str(), rest));
+        let proxy = format!("ProxyCommand={} -W %h:%p {destination}", options.join(" "));
         let mut client = self.command("ssh", target, Some(key_file))?;
-        client.args(["-o", "BatchMode=yes", "-o", "PreferredAuthentications=publickey", "-p"]);
-        client.arg(target.port.to_string()).arg(format!("{}@127.0.0.1", target.account)).arg(command);
+        client.args(["-o", &proxy, "-o", "BatchMode=yes", "-p"]).arg(target.port.to_string());
+        client.arg(format!("{}@127.0.0.1", target.account)).arg(command);
         finish(client)
     }
 
@@ -118,6 +195,13 @@ impl Client {
         client.arg("-b").arg(&file).arg("-P").arg(target.port.to_string());
         client.arg(format!("{}@127.0.0.1", target.account));
         finish(client)
+    }
+
+    fn key_command(&self, target: &Target, key_file: &Path, command: &str) -> Result<Command, FleetError> {
+        let mut client = self.command("ssh", target, Some(key_file))?;
+        client.args(["-o", "BatchMode=yes", "-o", "PreferredAuthentications=publickey", "-p"]);
+        client.arg(target.port.to_string()).arg(format!("{}@127.0.0.1", target.account)).arg(command);
+        Ok(client)
     }
 
     fn command(&self, program: &str, target: &Target, key_file: Option<&Path>) -> Result<Command, FleetError> {

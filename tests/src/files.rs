@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -41,8 +41,11 @@ pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), FleetError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(about(path))
 }
 
-/// Gives a file to a user and the group of the same number.
+/// Gives a file to a user and the group of the same number, unless it is theirs: only root can give files away.
 pub(crate) fn give(path: &Path, uid: u32) -> Result<(), FleetError> {
+    if fs::metadata(path).map_err(about(path))?.uid() == uid {
+        return Ok(());
+    }
     std::os::unix::fs::chown(path, Some(uid), Some(uid)).map_err(about(path))
 }
 
@@ -62,6 +65,19 @@ pub(crate) fn program(name: &str) -> Result<PathBuf, FleetError> {
         .map(|folder| Path::new(folder).join(name))
         .find(|path| path.is_file())
         .ok_or_else(|| FleetError::Unavailable { reason: format!("{name} isn't installed") })
+}
+
+/// Where OpenSSH's SFTP server lies; systems disagree.
+pub(crate) fn sftp_server() -> Option<PathBuf> {
+    [
+        "/usr/lib/openssh/sftp-server",
+        "/usr/libexec/openssh/sftp-server",
+        "/usr/lib/ssh/sftp-server",
+        "/usr/libexec/sftp-server",
+    ]
+    .iter()
+    .map(PathBuf::from)
+    .find(|path| path.is_file())
 }
 
 /// Runs a program to its end with this input, and gives its standard output.

@@ -1,8 +1,10 @@
 //! What every real server of the fleet has: its folder, its accounts with their homes, and its namespace.
 
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -16,6 +18,9 @@ static COUNT: AtomicU32 = AtomicU32::new(1);
 
 /// The number of a device's first account; the real system's own accounts stay below it.
 const FIRST_UID: u32 = 20_001;
+
+/// How long a server may take to listen; a machine under load needs seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One device: a folder, accounts that exist only in it, and the namespace its server runs in.
 #[derive(Debug)]
@@ -190,6 +195,30 @@ impl Host {
     /// The device's namespace.
     pub(crate) fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// Starts the server and waits until it listens, which it tells by writing `ready` to its log.
+    pub(crate) fn serve(&self, server: &'static str, log: &str, ready: &str, taken: &[&str]) -> Result<(), FleetError> {
+        let log = self.dir().join(log);
+        let read = || files::read_text(&log).unwrap_or_default();
+        let already = read().len();
+        self.namespace.start()?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = read();
+            let new = text.get(already..).unwrap_or_default();
+            if taken.iter().any(|mark| new.contains(mark)) {
+                return Err(FleetError::PortTaken { port: self.port });
+            }
+            if new.contains(ready) && TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
+                return Ok(());
+            }
+            if new.contains("fatal:") || new.contains("terminating") || Instant::now() > deadline {
+                let said = files::read_text(&self.dir().join("server.out")).unwrap_or_default();
+                return Err(FleetError::NotStarted { server, port: self.port, log: format!("{new}{said}") });
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
     }
 
     fn find(&self, account: &str) -> Result<&(Account, u32), FleetError> {

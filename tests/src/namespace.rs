@@ -10,6 +10,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::error::FleetError;
 use crate::files;
 
@@ -26,6 +29,9 @@ while read -r word; do
     echo "done"
 done
 "#;
+
+/// Waits for the end of the namespace, and removes what it stood on. Its mounts are not seen from here.
+const OUTSIDE: &str = r#"dir=$1; shift; "$@"; rm -rf -- "$dir""#;
 
 /// Gives the device its own /run, /tmp, /etc and /home. Nothing of the real /etc can be changed from inside: the
 /// overlay's upper layer lies in the namespace's own tmpfs.
@@ -99,7 +105,9 @@ pub(crate) struct Namespace {
 impl Namespace {
     /// Makes the namespace over the device's folder; `serve` is the server's command line, and runs at [`Self::start`].
     pub(crate) fn enter(dir: &Path, name: &str, serve: &str, rights: &Rights<'_>) -> Result<Self, FleetError> {
-        let mut command = Command::new(files::program("unshare")?);
+        // Outside of the namespace, a shell removes the device's folder at the end: a test that was killed can't.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", OUTSIDE, "keywheel-device"]).arg(dir).arg(files::program("unshare")?);
         command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("LC_ALL", "C.UTF-8");
         let prepare = match rights {
@@ -117,7 +125,7 @@ impl Namespace {
         if let Rights::User { name, home, uid, gid } = rights {
             command.arg(home).arg(uid.to_string()).arg(gid.to_string()).arg(name);
         }
-        let named = |source| FleetError::Program { program: "unshare".to_owned(), source };
+        let named = |source| FleetError::Program { program: "sh".to_owned(), source };
         let errors_path = dir.join("namespace.err");
         let errors = std::fs::File::create(&errors_path).map_err(files::about(&errors_path))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
@@ -150,15 +158,15 @@ impl Namespace {
         self.answer("done", Some("end-all"))
     }
 
+    /// The number that the namespace's first process has outside of it.
+    pub(crate) fn first_process(&self) -> Result<u32, FleetError> {
+        // The shell outside, unshare, and then the first process inside.
+        child_of(child_of(self.child.id())?)
+    }
+
     /// Where the device's own root folder is seen from outside.
     pub(crate) fn root(&self) -> Result<PathBuf, FleetError> {
-        let id = self.child.id();
-        let list = PathBuf::from(format!("/proc/{id}/task/{id}/children"));
-        let children = files::read_text(&list)?;
-        match children.split_whitespace().next() {
-            Some(first) => Ok(PathBuf::from(format!("/proc/{first}/root"))),
-            None => Err(FleetError::Control { detail: "its first process has ended".to_owned() }),
-        }
+        Ok(PathBuf::from(format!("/proc/{}/root", self.first_process()?)))
     }
 
     fn answer(&self, expected: &str, word: Option<&str>) -> Result<(), FleetError> {
@@ -187,7 +195,20 @@ impl Drop for Namespace {
                 Ok(Some(_)) | Err(_) => return,
             }
         }
-        let _ = self.child.kill();
+        if let Ok(first) = self.first_process().map(u32::cast_signed) {
+            // Process 1 takes all others of its namespace with it; it may have ended by itself meanwhile.
+            let _ = kill(Pid::from_raw(first), Signal::SIGKILL);
+        }
         let _ = self.child.wait();
     }
+}
+
+/// The number of a process's only child.
+fn child_of(id: u32) -> Result<u32, FleetError> {
+    let children = files::read_text(&PathBuf::from(format!("/proc/{id}/task/{id}/children")))?;
+    children
+        .split_whitespace()
+        .next()
+        .and_then(|first| first.parse().ok())
+        .ok_or_else(|| FleetError::Control { detail: "its first process has ended".to_owned() })
 }

@@ -1,11 +1,9 @@
 //! Devices with a real OpenSSH `sshd`.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, TcpStream};
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use crate::account::Account;
 use crate::client::{Client, Target};
@@ -15,8 +13,6 @@ use crate::host::Host;
 use crate::port;
 
 const HOST_KEY_KINDS: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
-/// How long a server may take to listen; a machine under load needs seconds.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A device with an `sshd` of its own; it ends when this is dropped.
 #[derive(Debug)]
@@ -75,25 +71,7 @@ impl Sshd {
     ///
     /// Fails if it doesn't listen in time.
     pub fn start(&self) -> Result<(), FleetError> {
-        let already = self.log_or_nothing().len();
-        self.host.namespace().start()?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let log = self.log_or_nothing();
-            let new = log.get(already..).unwrap_or_default();
-            if new.contains("Server listening on") && TcpStream::connect((Ipv4Addr::LOCALHOST, self.port())).is_ok() {
-                return Ok(());
-            }
-            if new.contains("Address already in use") {
-                return Err(FleetError::PortTaken { port: self.port() });
-            }
-            if new.contains("fatal:") || new.contains("terminating") || Instant::now() > deadline {
-                let out = files::read_text(&self.host.dir().join("server.out")).unwrap_or_default();
-                let log = format!("{new}{out}");
-                return Err(FleetError::NotStarted { server: "sshd", port: self.port(), log });
-            }
-            std::thread::sleep(Duration::from_millis(3));
-        }
+        self.host.serve("sshd", "sshd.log", "Server listening on", &["Address already in use"])
     }
 
     /// Restarts the listening sshd, as after a change of its configuration; open sessions stay open.
@@ -146,10 +124,6 @@ impl Sshd {
     /// Fails if the client can't be run.
     pub fn ssh_logs_in(&self, key_file: &Path, account: &str) -> Result<bool, FleetError> {
         Client::new()?.logs_in(&self.target_of(account)?, key_file)
-    }
-
-    fn log_or_nothing(&self) -> String {
-        self.log().unwrap_or_default()
     }
 }
 

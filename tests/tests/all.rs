@@ -1,5 +1,14 @@
 //! End to end: devices with real servers, the real keyring and the real programs; in one binary, so that it is linked once.
 
+#[path = "all/authorized_keys.rs"]
+mod authorized_keys;
+#[cfg(target_os = "linux")]
+#[path = "all/demo.rs"]
+mod demo;
+#[path = "all/embedded.rs"]
+mod embedded;
+#[path = "all/faults.rs"]
+mod faults;
 #[path = "all/fleet.rs"]
 mod fleet;
 #[cfg(target_os = "linux")]
@@ -7,3 +16,9 @@ mod fleet;
 mod keyring;
 #[path = "all/rotation.rs"]
 mod rotation;
+#[path = "all/secrets.rs"]
+mod secrets;
+#[path = "all/servers.rs"]
+mod servers;
+#[path = "all/sftp.rs"]
+mod sftp;

@@ -83,6 +83,8 @@ errors! {
     Vault(crate::vault::VaultError),
     /// Of a file that was to be written.
     File(crate::private_file::PrivateFileError),
+    /// Of a lock on a credential.
+    Lock(crate::lock::LockError),
     /// Of the journal of changes.
     Journal(crate::journal::JournalError),
     /// Of a device that was to be reached.

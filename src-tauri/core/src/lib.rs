@@ -9,6 +9,7 @@
 //! - [`database`]: the SQLite file under the catalogue, the journal and the audit
 //! - [`catalogue`]: people, devices, credentials, policies, key versions
 //! - [`journal`]: changes and their effects; what recovery reads
+//! - [`lock`]: one process at a time for each credential
 //! - [`person`], [`device`], [`credential`], [`settings`]: what can be done with each, as methods of [`Keywheel`]
 //! - [`audit`]: the hash-chained record of actions
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
@@ -26,6 +27,7 @@ pub mod error;
 pub mod journal;
 pub mod key;
 pub mod keywheel;
+pub mod lock;
 pub mod person;
 pub mod private_file;
 mod record;

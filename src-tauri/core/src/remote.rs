@@ -18,7 +18,6 @@ pub mod files;
 pub mod program;
 pub mod scan;
 pub mod session;
-
 pub mod sftp;
 pub mod sshd_config;
 

@@ -6,7 +6,6 @@
 //! - `device`: the stages of one device, done and proven
 //! - [`finding`]: what `check` finds and predicts
 //! - `plan`, `work`: what a change goes by, and what its devices share
-//! - [`lock`]: one process at a time
 //! - [`event`]: what a change tells those who watch it
 
 pub mod accepts;
@@ -17,7 +16,6 @@ mod driver;
 mod error;
 pub mod event;
 pub mod finding;
-pub mod lock;
 pub mod operations;
 mod plan;
 mod work;
@@ -30,7 +28,10 @@ pub use self::{
     operations::{Install, Rotate, Uninstall},
 };
 use crate::catalogue::words;
-pub use crate::catalogue::{OnFailure, Strategy};
+pub use crate::{
+    catalogue::{OnFailure, Strategy},
+    lock,
+};
 
 words! {
     /// What is done on one device, in this order.

@@ -8,6 +8,7 @@ use crate::audit::{self, Action};
 use crate::catalogue::credential::{self, Authentication, Credential, Kind};
 use crate::catalogue::{CatalogueError, CredentialId, Noun, key_version, text};
 use crate::error::Error;
+use crate::journal;
 use crate::keywheel::Keywheel;
 
 impl Keywheel {
@@ -16,7 +17,8 @@ impl Keywheel {
     /// `standing` says what happens where devices are taken off on which its key still stands.
     ///
     /// # Errors
-    /// As [`Keywheel::add_credential`]; the username is fixed; the key stands on a device that would be taken off.
+    /// As [`Keywheel::add_credential`]; the username is fixed; the key stands on a device that would be taken off; a change
+    /// that is not ended goes by the account, the devices and the status.
     pub async fn edit_credential(
         &self,
         id: CredentialId,
@@ -25,6 +27,13 @@ impl Keywheel {
     ) -> Result<Credential, Error> {
         self.change(Action::unnamed("credential-edit", "credential"), move |tx, action| {
             let before = named(tx, id, action)?;
+            let where_or_whether = edit.username.is_some()
+                || edit.devices.is_some()
+                || edit.original_device.is_some()
+                || edit.enabled.is_some();
+            if where_or_whether {
+                journal::change::refuse_open(tx, id, &before.name)?;
+            }
             let left = apply(tx, before.clone(), edit, standing)?;
             let after = credential::by_id(tx, id)?;
             action.detail = audit::difference(&facts(&before), &facts(&after));

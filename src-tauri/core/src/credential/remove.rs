@@ -7,7 +7,9 @@ use crate::audit::Action;
 use crate::catalogue::key_version::Happening;
 use crate::catalogue::{CatalogueError, CredentialId, credential, key_version};
 use crate::error::Error;
+use crate::journal;
 use crate::keywheel::Keywheel;
+use crate::lock::{CredentialLock, Sharing};
 use crate::vault::VaultError;
 
 /// What was removed.
@@ -26,7 +28,8 @@ impl Keywheel {
     ///
     /// # Errors
     /// The key still stands on devices and may not be left there; something authenticates with it; the keyring can't be
-    /// used (then nothing is removed); the keyring fails half-way ([`CredentialError::Left`]).
+    /// used (then nothing is removed); the keyring fails half-way ([`CredentialError::Left`]); a change of it is not ended, or
+    /// another process works with it.
     pub async fn remove_credential(&self, id: CredentialId, standing: Standing) -> Result<Removed, Error> {
         if let Err(error) = self.vault().check().await {
             let subject = match self.credential(id).await {
@@ -36,10 +39,14 @@ impl Keywheel {
             self.record(Action::new("credential-remove", "credential", subject), Some(&error)).await;
             return Err(error.into());
         }
+        // Its keys are destroyed: no process may be using them to change or to authenticate.
+        let name = self.credential(id).await?.name;
+        let _lock = CredentialLock::take(self.database().dir(), id, &name, Sharing::Exclusive)?;
         let now = self.now();
         let removed = self
             .change(Action::unnamed("credential-remove", "credential"), move |tx, action| {
                 let credential = named(tx, id, action)?;
+                journal::change::refuse_open(tx, id, &credential.name)?;
                 let stands: Vec<_> =
                     key_version::installed(tx, id)?.into_iter().filter(|known| known.stands()).collect();
                 let left_on: Vec<String> = key_version::stands_on(tx, id)?.into_iter().map(|(_, name)| name).collect();

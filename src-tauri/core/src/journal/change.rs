@@ -214,9 +214,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Change> {
 ///
 /// [`JournalError::ChangeOpen`] when the credential has one that is not ended.
 pub fn begin(transaction: &Transaction<'_>, begin: &Begin<'_>) -> Result<ChangeId, JournalError> {
-    if let Some(open) = open_of(transaction, begin.credential)? {
-        return Err(JournalError::ChangeOpen { credential: begin.snapshot.credential.clone(), open });
-    }
+    refuse_open(transaction, begin.credential, &begin.snapshot.credential)?;
     let now = rfc3339(begin.now);
     let id = ChangeId(0);
     let snapshot = serde_json::to_string(begin.snapshot).map_err(|source| JournalError::Unreadable { id, source })?;
@@ -254,6 +252,18 @@ pub fn open_of(connection: &Connection, credential: CredentialId) -> Result<Opti
             |row| row.get(0).map(ChangeId),
         )
         .optional()?)
+}
+
+/// Refuses what must wait until the credential's change is ended.
+///
+/// # Errors
+///
+/// [`JournalError::ChangeOpen`].
+pub fn refuse_open(connection: &Connection, credential: CredentialId, name: &str) -> Result<(), JournalError> {
+    match open_of(connection, credential)? {
+        Some(open) => Err(JournalError::ChangeOpen { credential: name.to_owned(), open }),
+        None => Ok(()),
+    }
 }
 
 /// One change.
@@ -392,3 +402,7 @@ pub fn progress(connection: &Connection, id: ChangeId) -> Result<(usize, usize),
 pub fn touched(connection: &Connection, id: ChangeId) -> Result<bool, JournalError> {
     Ok(device::list(connection, id)?.iter().any(|record| Standing::is_touched(record.standing)))
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

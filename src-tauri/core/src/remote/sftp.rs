@@ -6,17 +6,18 @@
 //! count, inode) stays unknown in the answers.
 
 mod client;
+mod left_over;
 mod place;
 mod write;
 
 use russh_sftp::protocol::OpenFlags;
 use tokio::time::timeout;
 
-pub(super) use self::write::write;
 use self::{
     client::{Content, Fault, Sftp},
     place::{Place, path_of},
 };
+pub(super) use self::{left_over::clean, write::write};
 use super::{
     RemoteError, Session,
     files::{FileError, ReadFile},
@@ -153,40 +154,6 @@ pub(super) async fn install(session: &Session, path: &str) -> Result<Installed, 
         }
         installed.resolved = place.path;
         Ok(installed)
-    })
-    .await
-}
-
-/// Removes the temporary files with this mark that a cut or a power failure left in these directories.
-///
-/// # Errors
-///
-/// No connection.
-pub(super) async fn clean(session: &Session, directories: &[String], mark: &str) -> Result<usize, FileError> {
-    let beginning = temporary_beginning(mark.trim_end_matches('-'));
-    within_stage(session, async {
-        let sftp = Sftp::open(session).await?;
-        let mut removed = 0;
-        for directory in directories {
-            let names = match sftp.names(&format!("{directory}/")).await {
-                Ok(names) => names,
-                Err(Fault::Lost(source)) => return Err(source.into()),
-                Err(_) => continue,
-            };
-            let ours = names.into_iter().filter(|name| {
-                name.starts_with(&beginning)
-                    && (name.ends_with(".new") || name.ends_with(".old"))
-                    && !name.contains('/')
-            });
-            for name in ours {
-                match sftp.remove(&format!("{directory}/{name}")).await {
-                    Ok(()) => removed += 1,
-                    Err(Fault::Lost(source)) => return Err(source.into()),
-                    Err(_) => {}
-                }
-            }
-        }
-        Ok(removed)
     })
     .await
 }

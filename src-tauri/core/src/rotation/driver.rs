@@ -249,7 +249,7 @@ impl Driver {
         let (from, to) = (work.old.as_ref().map(|old| old.version), work.new.as_ref().map(|new| new.version));
         let goes_back = matches!(outcome, Outcome::RolledBack) && matches!(work.kind, Kind::Rotate | Kind::Undo);
         let (was_current, now) = (self.facts.past_no_return, work.now());
-        let candidate = work.kind == Kind::Rotate && self.facts.stored && !was_current;
+        let candidate = work.kind == Kind::Rotate && !was_current;
         let failed = outcome == Outcome::Failed;
         work.write(move |transaction| {
             if goes_back {
@@ -264,7 +264,7 @@ impl Driver {
                 && candidate
                 && let Some(to) = to
             {
-                // It was stored, but no device was touched; it stays known.
+                // Its item may be in the keyring, though no device was touched; so it stays known.
                 key_version::retire(transaction, credential, to, now)?;
             }
             Ok(journal::change::end(transaction, id, epoch, state, error.as_ref(), now)?)

@@ -10,20 +10,6 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RotationError {
-    /// Another process works on the credential.
-    #[error("The credential \"{credential}\" is being worked on by another process.")]
-    Busy {
-        /// The credential's name.
-        credential: String,
-    },
-    /// The lock file can't be made or locked.
-    #[error("The lock {path} can't be taken: {source}.")]
-    Lock {
-        /// The lock file.
-        path: String,
-        /// The system's reason.
-        source: std::io::Error,
-    },
     /// Only keys are changed.
     #[error("The credential \"{credential}\" is a password, and Keywheel changes keys only.")]
     NotAKey {
@@ -112,8 +98,6 @@ pub enum RotationError {
 impl Explain for RotationError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Busy { .. } => "busy",
-            Self::Lock { .. } => "lock-failed",
             Self::NotAKey { .. } => "not-a-key",
             Self::Disabled { .. } => "credential-disabled",
             Self::NoCurrentKey { .. } => "no-current-key",
@@ -131,8 +115,6 @@ impl Explain for RotationError {
 
     fn hint(&self) -> String {
         match self {
-            Self::Busy { .. } => "Wait until it is done, or stop that process.".into(),
-            Self::Lock { .. } => "Make the data directory writable for you.".into(),
             Self::NotAKey { .. } => "Name a credential of the kind ssh-key.".into(),
             Self::Disabled { credential } => {
                 format!("Switch it on with `keywheel credential edit {credential} --status enabled`.")
@@ -156,8 +138,7 @@ impl Explain for RotationError {
 
     fn subject(&self) -> Option<String> {
         match self {
-            Self::Busy { credential }
-            | Self::NotAKey { credential }
+            Self::NotAKey { credential }
             | Self::Disabled { credential }
             | Self::NoCurrentKey { credential }
             | Self::KeyGone { credential, .. }
@@ -168,18 +149,16 @@ impl Explain for RotationError {
             Self::NoUndo { id, .. } | Self::NotEverywhere { id, .. } | Self::Interrupted { id, .. } => {
                 Some(id.to_string())
             }
-            Self::Lock { .. } | Self::NoEmergency => None,
+            Self::NoEmergency => None,
         }
     }
 
     fn class(&self) -> Class {
         match self {
-            Self::Busy { .. }
-            | Self::NoUndo { .. }
-            | Self::Disabled { .. }
-            | Self::NotEverywhere { .. }
-            | Self::StageFailed { .. } => Class::NotDone,
-            Self::Lock { .. } | Self::KeyGone { .. } => Class::Unusable,
+            Self::NoUndo { .. } | Self::Disabled { .. } | Self::NotEverywhere { .. } | Self::StageFailed { .. } => {
+                Class::NotDone
+            }
+            Self::KeyGone { .. } => Class::Unusable,
             Self::Interrupted { .. } => Class::Interrupted,
             _ => Class::BadInput,
         }

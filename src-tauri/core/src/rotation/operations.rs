@@ -10,7 +10,6 @@ use super::{
     decide::{Direction, Outcome},
     device::DeviceRun,
     event::{Event, What},
-    lock::{CredentialLock, Sharing},
     plan::{WorkPlan, algorithm_like, jump_credentials},
     work::VersionKey,
 };
@@ -22,6 +21,7 @@ use crate::{
     journal::{self, Begin, Change, ChangeId, ChangeState, JournalError, Kind, Snapshot},
     key::Algorithm,
     keywheel::Keywheel,
+    lock::{CredentialLock, LockError, Sharing},
 };
 
 /// How many devices are looked at at once by a mere check.
@@ -70,7 +70,7 @@ struct Locks {
 }
 
 impl Keywheel {
-    fn locks(&self, credential: &Credential, snapshot: &Snapshot) -> Result<Locks, RotationError> {
+    fn locks(&self, credential: &Credential, snapshot: &Snapshot) -> Result<Locks, LockError> {
         let dir = self.database().dir();
         let mut locks = vec![CredentialLock::take(dir, credential.id, &credential.name, Sharing::Exclusive)?];
         let others = snapshot.auth_with.into_iter().chain(jump_credentials(snapshot));

@@ -5,10 +5,12 @@ use super::answer::Answer;
 
 /// Defines `Q`, which finds the account's home, and `F`, which describes one file and sends its bytes.
 ///
-/// The home comes from the account's entry, as sshd takes it, and only then from `HOME`, which start-up files may change.
+/// The home comes from the account's entry, as sshd takes it, and only then from `HOME`, which start-up files may change. An
+/// account that the SSH server alone knows, as on some appliances, has no entry; its home is what the server said.
 /// Links are followed one by one with `readlink`, since `readlink -f` and `realpath` are missing on older systems.
-pub(super) const DESCRIBE: &str = "h=;Q(){ u=$(id -un);k=$(id -u);\
-    [ -n \"$LOGNAME\" ]&&[ \"$(id -u \"$LOGNAME\" 2>/dev/null)\" = \"$k\" ]&&u=$LOGNAME;\
+pub(super) const DESCRIBE: &str = "h=;Q(){ u=$(id -un);k=$(id -u);e=;\
+    if [ -n \"$LOGNAME\" ];then w=$(id -u \"$LOGNAME\" 2>/dev/null);\
+    if [ -z \"$w\" ];then u=$LOGNAME;h=$HOME;return;fi;[ \"$w\" = \"$k\" ]&&u=$LOGNAME;fi;\
     e=$(getent passwd \"$u\" 2>/dev/null||grep -e \"^$u:\" /etc/passwd 2>/dev/null);\
     h=${e%:*};h=${h##*:};[ -n \"$h\" ]||h=$HOME;};\
     B(){ if c=$(cksum <\"$1\" 2>/dev/null);then s=${c##* };else c=$(sha256sum <\"$1\")||return;s=$(wc -c <\"$1\");s=$((s));fi;\

@@ -143,7 +143,8 @@ impl<'a> Sftp<'a> {
     /// The account's home: from its entry where the server tells, since an SFTP server may start elsewhere (`-d`).
     pub(super) async fn home(&self) -> Result<String, RemoteError> {
         if self.extensions.contains_key(EXPAND)
-            && let Ok(names) = self.kept(self.raw.expand_path("~")).await?
+            // With the name: a mere `~` is where the server starts.
+            && let Ok(names) = self.kept(self.raw.expand_path(format!("~{}", self.session.username()))).await?
             && let Some(home) = names.files.into_iter().next()
             && let Ok(attributes) = self.kept(self.raw.lstat(home.filename.as_str())).await?
             && attributes.attrs.is_dir()

@@ -16,12 +16,13 @@ use super::{
         program::{Checksum, FileKind, ProgramError, WriteError, Written},
     },
     client::{Content, DURING, Fault, Sftp},
+    left_over::SecondName,
     one_line,
     place::Place,
     temporary_beginning,
 };
 
-/// So often the tail of a busy writer is looked for again after one was carried over.
+/// So often a file that somebody else is writing is looked at again.
 const LOOKS: usize = 5;
 
 /// How long the removal of temporary files may take; what is left is removed at the next contact.
@@ -40,8 +41,8 @@ pub(in super::super) async fn write(
     mark: &str,
 ) -> Result<Written, FileError> {
     one_line(session, path)?;
-    let directory = match path.rsplit_once('/') {
-        Some((directory, name)) if path.starts_with('/') && !name.is_empty() => directory,
+    let (directory, name) = match path.rsplit_once('/') {
+        Some((directory, name)) if path.starts_with('/') && !name.is_empty() => (directory, name),
         _ => {
             let source = ProgramError::NotRegular { path: path.to_owned() };
             return Err(FileError::Program { device: session.target().name.clone(), source });
@@ -49,16 +50,17 @@ pub(in super::super) async fn write(
     };
     let stage = session.timeouts().stage;
     let sftp = Sftp::open(session).await?;
-    let beginning = format!("{directory}/{}{}", temporary_beginning(mark), hex::encode(rand::random::<[u8; 8]>()));
+    let beginning = format!("{}{}", temporary_beginning(mark), hex::encode(rand::random::<[u8; 8]>()));
+    let second_name = |number| format!("{directory}/{}", SecondName::of(expected, name).text(&beginning, number));
     let mut swap = Swap {
         sftp: &sftp,
         path,
         directory,
         expected,
         new,
-        temporary: format!("{beginning}.new"),
-        linked: format!("{beginning}-1.old"),
-        replaced: format!("{beginning}-2.old"),
+        temporary: format!("{directory}/{beginning}.new"),
+        linked: second_name(1),
+        replaced: second_name(2),
         keep_replaced: false,
     };
     let slow = || RemoteError::Timeout { device: session.target().name.clone(), during: DURING, after: stage };
@@ -238,11 +240,7 @@ impl Swap<'_> {
             self.sftp.sync_directory(self.directory).await?;
             false
         };
-        let bytes = match self.sftp.content(self.path).await {
-            Ok(Content::Whole(bytes)) => bytes,
-            Err(Fault::Lost(source)) => return Err(source.into()),
-            Ok(Content::TooLarge | Content::Changed) | Err(_) => return Err(WriteError::NoAnswer.into()),
-        };
+        let bytes = self.steady(self.path).await?.ok_or(WriteError::NoAnswer)?;
         Ok(Written { carried_over, checksum: Checksum::sha256(&bytes), plain_compare: !ready.linked })
     }
 
@@ -256,11 +254,11 @@ impl Swap<'_> {
 
     /// Looks at the replaced inode: whether somebody appended a tail, which is then carried over.
     async fn look_back(&mut self, handle: &str) -> Result<bool, Failure> {
-        let mut found = self.bytes_of_replaced().await?;
+        let mut found = self.steady(&self.replaced).await?;
         if found.as_deref() == Some(self.new) && self.expected != self.new && self.replaced != self.linked {
             // A server that renamed before it linked: the copy itself was linked.
             self.replaced.clone_from(&self.linked);
-            found = self.bytes_of_replaced().await?;
+            found = self.steady(&self.replaced).await?;
         }
         let mut carried = 0;
         for _ in 0..LOOKS {
@@ -288,15 +286,15 @@ impl Swap<'_> {
                 Err(_) => return self.put_back().await,
             }
             carried = tail.len();
-            found = self.bytes_of_replaced().await?;
+            found = self.steady(&self.replaced).await?;
         }
         Ok(true)
     }
 
-    /// The bytes of the replaced inode; `None` where they can't be had in one piece.
-    async fn bytes_of_replaced(&self) -> Result<Option<Vec<u8>>, Failure> {
+    /// The bytes of a file that others may be writing; `None` where they can't be had in one piece.
+    async fn steady(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         for _ in 0..LOOKS {
-            match self.sftp.content(&self.replaced).await {
+            match self.sftp.content(path).await {
                 Ok(Content::Whole(bytes)) => return Ok(Some(bytes)),
                 // Somebody writes it at this moment.
                 Ok(Content::Changed) => {}
@@ -310,6 +308,12 @@ impl Swap<'_> {
 
     /// Puts the replaced inode back: somebody changed it in a way that can't be carried over.
     async fn put_back(&mut self) -> Result<bool, Failure> {
+        let live = self.steady(self.path).await?;
+        if live.is_some_and(|live| !live.starts_with(self.new)) {
+            // Somebody has replaced our file, too; theirs stands, and what they may not have seen is kept.
+            self.keep_replaced = true;
+            return Err(WriteError::ChangedBySomeoneElse.into());
+        }
         match self.sftp.posix_rename(&self.replaced, self.path).await {
             Ok(()) => {
                 self.sftp.sync_directory(self.directory).await?;

@@ -7,8 +7,60 @@ use std::{
     path::Path,
 };
 
-use super::RotationError;
-use crate::catalogue::CredentialId;
+use crate::{
+    catalogue::CredentialId,
+    error::{Class, Explain},
+};
+
+/// Why a lock could not be taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Another process works on the credential.
+    #[error("The credential \"{credential}\" is being worked on by another process.")]
+    Busy {
+        /// The credential's name.
+        credential: String,
+    },
+    /// The lock file can't be made or locked.
+    #[error("The lock {path} can't be taken: {source}.")]
+    File {
+        /// The lock file.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl Explain for LockError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "busy",
+            Self::File { .. } => "lock-failed",
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::Busy { .. } => "Wait until it is done, or stop that process.".into(),
+            Self::File { .. } => "Make the data directory writable for you.".into(),
+        }
+    }
+
+    fn subject(&self) -> Option<String> {
+        match self {
+            Self::Busy { credential } => Some(credential.clone()),
+            Self::File { .. } => None,
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Busy { .. } => Class::NotDone,
+            Self::File { .. } => Class::Unusable,
+        }
+    }
+}
 
 /// A lock on one credential, held until it is dropped.
 #[derive(Debug)]
@@ -30,16 +82,11 @@ impl CredentialLock {
     ///
     /// # Errors
     ///
-    /// [`RotationError::Busy`]; [`RotationError::Lock`] where the file can't be made.
-    pub fn take(
-        data_dir: &Path,
-        credential: CredentialId,
-        name: &str,
-        sharing: Sharing,
-    ) -> Result<Self, RotationError> {
+    /// [`LockError::Busy`]; [`LockError::File`] where the file can't be made.
+    pub fn take(data_dir: &Path, credential: CredentialId, name: &str, sharing: Sharing) -> Result<Self, LockError> {
         let dir = data_dir.join("locks");
         let path = dir.join(format!("credential-{credential}"));
-        let failed = |source| RotationError::Lock { path: path.display().to_string(), source };
+        let failed = |source| LockError::File { path: path.display().to_string(), source };
         std::fs::create_dir_all(&dir).map_err(failed)?;
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true);
@@ -52,7 +99,7 @@ impl CredentialLock {
         };
         match taken {
             Ok(()) => Ok(Self { _file: file }),
-            Err(std::fs::TryLockError::WouldBlock) => Err(RotationError::Busy { credential: name.to_owned() }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(LockError::Busy { credential: name.to_owned() }),
             Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
         }
     }
@@ -68,7 +115,7 @@ mod tests {
         let id = CredentialId(1);
         let first = CredentialLock::take(dir.path(), id, "deploy", Sharing::Exclusive).unwrap();
         let second = CredentialLock::take(dir.path(), id, "deploy", Sharing::Exclusive);
-        assert!(matches!(second, Err(RotationError::Busy { .. })), "two processes may never change one credential");
+        assert!(matches!(second, Err(LockError::Busy { .. })), "two processes may never change one credential");
         drop(first);
         CredentialLock::take(dir.path(), id, "deploy", Sharing::Exclusive).unwrap();
     }
@@ -80,6 +127,6 @@ mod tests {
         let _first = CredentialLock::take(dir.path(), id, "admin", Sharing::Shared).unwrap();
         let _second = CredentialLock::take(dir.path(), id, "admin", Sharing::Shared).unwrap();
         let change = CredentialLock::take(dir.path(), id, "admin", Sharing::Exclusive);
-        assert!(matches!(change, Err(RotationError::Busy { .. })), "it must not change while it authenticates");
+        assert!(matches!(change, Err(LockError::Busy { .. })), "it must not change while it authenticates");
     }
 }

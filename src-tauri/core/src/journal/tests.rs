@@ -1,0 +1,161 @@
+use rusqlite::Connection;
+
+use super::*;
+use crate::{
+    journal::{Effect, EffectResult, Place, Write, WriteKind, device, effect, schema::JOURNAL},
+    rotation::Stage,
+};
+
+fn database() -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(JOURNAL).unwrap();
+    connection
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+fn snapshot() -> Snapshot {
+    let device = |id: i64, name: &str| SnapshotDevice {
+        id: DeviceId(id),
+        name: name.into(),
+        address: "127.0.0.1".into(),
+        port: 22,
+        jump: None,
+        authorized_keys_path: None,
+        enabled: true,
+    };
+    Snapshot {
+        credential: "deploy".into(),
+        username: "deploy".into(),
+        auth_with: None,
+        options: None,
+        devices: vec![device(7, "web-1"), device(3, "db-1")],
+    }
+}
+
+fn begun(connection: &mut Connection) -> Result<ChangeId, JournalError> {
+    let transaction = connection.transaction().unwrap();
+    let id = begin(
+        &transaction,
+        &Begin {
+            credential: CredentialId(1),
+            kind: Kind::Rotate,
+            strategy: Strategy::TwoPhase,
+            on_failure: OnFailure::RollBack,
+            at_once: 1,
+            from_version: Some(1),
+            to_version: Some(2),
+            snapshot: &snapshot(),
+            requested_by: "ana@desk",
+            now: now(),
+        },
+    )?;
+    transaction.commit().unwrap();
+    Ok(id)
+}
+
+fn place(change: ChangeId, epoch: u32) -> Place {
+    Place { change, epoch, device: Some(DeviceId(7)), direction: Direction::Forward }
+}
+
+fn write(before: &[u8], after: &[u8]) -> Effect {
+    Effect::Write(Write {
+        write: WriteKind::Add,
+        path: "~/.ssh/authorized_keys".into(),
+        resolved: "/home/deploy/.ssh/authorized_keys".into(),
+        before: effect::hash(before),
+        after: effect::hash(after),
+        added: vec![crate::journal::Bytes(b"\xff\0line".to_vec())],
+        removed: vec![],
+        stood_before: 0,
+    })
+}
+
+#[test]
+fn a_change_reads_back_as_it_was_begun() {
+    let mut connection = database();
+    let id = begun(&mut connection).unwrap();
+    let change = find(&connection, id).unwrap();
+    assert_eq!(change.snapshot, snapshot(), "the snapshot is what a change goes by");
+    assert_eq!((change.state, change.epoch, change.direction), (ChangeState::Running, 1, Direction::Forward));
+    let devices: Vec<_> = device::list(&connection, id).unwrap().into_iter().map(|record| record.device).collect();
+    assert_eq!(devices, [DeviceId(7), DeviceId(3)], "the order of change is kept, whatever the numbers");
+}
+
+#[test]
+fn a_credential_with_an_open_change_gets_no_new_one() {
+    let mut connection = database();
+    let id = begun(&mut connection).unwrap();
+    for state in [ChangeState::Running, ChangeState::Interrupted, ChangeState::PartlyChanged] {
+        connection.execute("UPDATE change SET state = ?1", [state.as_str()]).unwrap();
+        let refused = begun(&mut connection).unwrap_err();
+        assert!(matches!(refused, JournalError::ChangeOpen { open, .. } if open == id), "{state}");
+    }
+    for state in [ChangeState::Changed, ChangeState::RolledBack, ChangeState::Failed, ChangeState::Cancelled] {
+        connection.execute("UPDATE change SET state = ?1", [state.as_str()]).unwrap();
+        begun(&mut connection).unwrap();
+    }
+}
+
+#[test]
+fn who_was_overtaken_can_no_longer_write_an_intent_but_still_a_result() {
+    let mut connection = database();
+    let id = begun(&mut connection).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let effect = effect::intend(&transaction, place(id, 1), &write(b"a", b"b"), now()).unwrap();
+    assert_eq!(take_up(&transaction, id, Direction::Back).unwrap(), 2);
+    let late = effect::intend(&transaction, place(id, 1), &write(b"a", b"b"), now());
+    assert!(matches!(late, Err(JournalError::TakenOver { .. })), "two processes would change one device");
+    let result = EffectResult::Written { hash: effect::hash(b"b"), carried_over: false };
+    effect::conclude(&transaction, effect, &result, now()).unwrap();
+    let effects = effect::list(&transaction, id).unwrap();
+    assert_eq!(effects[0].result, Some(result), "what happened is told under any epoch");
+    assert_eq!(effects[0].effect, write(b"a", b"b"), "bytes of a file travel unchanged");
+}
+
+#[test]
+fn a_write_without_an_answer_is_found_until_it_is_concluded() {
+    let mut connection = database();
+    let id = begun(&mut connection).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let effect = effect::intend(&transaction, place(id, 1), &write(b"a", b"b"), now()).unwrap();
+    assert_eq!(effect::unanswered_write(&transaction, id, None).unwrap(), Some(now()));
+    assert_eq!(effect::unanswered_write(&transaction, id, Some(DeviceId(3))).unwrap(), None, "it was another device");
+    let result = EffectResult::Written { hash: effect::hash(b"b"), carried_over: false };
+    effect::conclude(&transaction, effect, &result, now()).unwrap();
+    assert_eq!(effect::unanswered_write(&transaction, id, None).unwrap(), None);
+}
+
+#[test]
+fn texts_are_kept_once_and_go_with_the_last_change_that_needs_them() {
+    let mut connection = database();
+    let first = begun(&mut connection).unwrap();
+    connection.execute("UPDATE change SET state = 'changed'", []).unwrap();
+    let second = begun(&mut connection).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let shared = effect::keep_text(&transaction, first, b"both").unwrap();
+    assert_eq!(effect::keep_text(&transaction, second, b"both").unwrap(), shared);
+    let own = effect::keep_text(&transaction, second, b"own").unwrap();
+    effect::drop_texts(&transaction, second).unwrap();
+    assert_eq!(effect::text(&transaction, &shared).unwrap().as_deref(), Some(b"both".as_slice()), "still needed");
+    assert_eq!(effect::text(&transaction, &own).unwrap(), None, "foreign lines may hold secrets: it must not stay");
+}
+
+#[test]
+fn a_device_record_reads_back() {
+    let mut connection = database();
+    let id = begun(&mut connection).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let mut record = device::list(&transaction, id).unwrap().remove(1);
+    record.state = DeviceState::NotProven;
+    record.standing = Standing::Touched;
+    record.stage = Some(Stage::Prove);
+    record.cause =
+        Some(Report { code: "timeout".into(), message: "No answer.".into(), hint: "Wait.".into(), subject: None });
+    device::update(&transaction, id, &record).unwrap();
+    assert_eq!(device::list(&transaction, id).unwrap()[1], record);
+    assert!(touched(&transaction, id).unwrap());
+    assert_eq!(progress(&transaction, id).unwrap(), (0, 2));
+}
