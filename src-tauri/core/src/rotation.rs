@@ -9,6 +9,7 @@
 //! - [`event`]: what a change tells those who watch it
 
 pub mod accepts;
+pub mod changes;
 pub mod decide;
 mod device;
 mod driver;
