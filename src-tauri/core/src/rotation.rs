@@ -28,10 +28,7 @@ pub use self::{
     operations::{Install, Rotate, Uninstall},
 };
 use crate::catalogue::words;
-pub use crate::{
-    catalogue::{OnFailure, Strategy},
-    lock,
-};
+pub use crate::catalogue::{OnFailure, Strategy};
 
 words! {
     /// What is done on one device, in this order.
