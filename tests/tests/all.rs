@@ -1,5 +1,15 @@
 //! End to end: devices with real servers, the real keyring and the real programs; in one binary, so that it is linked once.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what fails here fails a test"
+)]
+
+#[path = "all/authorized_keys.rs"]
+mod authorized_keys;
 #[cfg(target_os = "linux")]
 #[path = "all/demo.rs"]
 mod demo;
@@ -14,5 +24,9 @@ mod fleet;
 mod keyring;
 #[path = "all/rotation.rs"]
 mod rotation;
+#[path = "all/secrets.rs"]
+mod secrets;
+#[path = "all/servers.rs"]
+mod servers;
 #[path = "all/sftp.rs"]
 mod sftp;

@@ -1,1 +1,57 @@
-fn main() {}
+//! `keywheel`: the command line onto keywheel-core.
+
+mod arguments;
+mod audit;
+mod change;
+mod check;
+mod completions;
+mod credential;
+mod device;
+mod error;
+mod output;
+mod person;
+mod process;
+mod progress;
+mod prompt;
+mod rotate;
+mod settings;
+mod shell;
+mod warnings;
+
+use std::process::ExitCode;
+
+use crate::arguments::{Arguments, Command};
+use crate::error::{Ending, Failure};
+use crate::shell::Shell;
+
+fn main() -> ExitCode {
+    process::harden();
+    let arguments = match Arguments::read() {
+        Ok(arguments) => arguments,
+        Err(ending) => return ending.into(),
+    };
+    warnings::show(arguments.global.verbose);
+    let shell = Shell::new(arguments.global);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(source) => return shell.end(Err(error::ShellError::Runtime { source }.into())).into(),
+    };
+    let done = runtime.block_on(run(&shell, arguments.command));
+    shell.end(done).into()
+}
+
+async fn run(shell: &Shell, command: Command) -> Result<Ending, Failure> {
+    match command {
+        Command::Person { command } => person::run(shell, command).await,
+        Command::Device { command } => device::run(shell, *command).await,
+        Command::Credential { command } => credential::run(shell, *command).await,
+        Command::Check(check) => check::run(shell, &check).await,
+        Command::Install(install) => rotate::install(shell, install).await,
+        Command::Uninstall(uninstall) => rotate::uninstall(shell, uninstall).await,
+        Command::Rotate(rotate) => rotate::rotate(shell, rotate).await,
+        Command::Change { command } => change::run(shell, command).await,
+        Command::Audit { command } => audit::run(shell, command).await,
+        Command::Settings { command } => settings::run(shell, command).await,
+        Command::Completions(completions) => completions::run(shell, &completions),
+    }
+}

@@ -1,6 +1,7 @@
 //! What can be done with devices.
 
 mod import;
+mod scan;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub use self::import::{AddedDevice, BadRow, ChangedDevice, ImportError, Preview};
+pub use self::scan::{HostKeyState, OfferedKey, OfferedKeyView};
 pub use self::view::{DeviceView, HostKeyView};
 use crate::audit::{self, Action};
 use crate::catalogue::device::{self, Device};

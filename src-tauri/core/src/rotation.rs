@@ -9,6 +9,7 @@
 //! - [`event`]: what a change tells those who watch it
 
 pub mod accepts;
+pub mod changes;
 pub mod decide;
 mod device;
 mod driver;
@@ -27,10 +28,7 @@ pub use self::{
     operations::{Install, Rotate, Uninstall},
 };
 use crate::catalogue::words;
-pub use crate::{
-    catalogue::{OnFailure, Strategy},
-    lock,
-};
+pub use crate::catalogue::{OnFailure, Strategy};
 
 words! {
     /// What is done on one device, in this order.

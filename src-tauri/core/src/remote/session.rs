@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -26,6 +27,8 @@ pub struct Session {
     connection: Connection,
     username: String,
     logged_in: Instant,
+    /// Whether a channel was opened on a server that allows one to a connection.
+    spent: AtomicBool,
 }
 
 impl fmt::Debug for Session {
@@ -49,7 +52,7 @@ pub enum Ran {
 
 impl Session {
     pub(super) fn new(connection: Connection, username: &str) -> Self {
-        Self { connection, username: username.to_owned(), logged_in: Instant::now() }
+        Self { connection, username: username.to_owned(), logged_in: Instant::now(), spent: AtomicBool::new(false) }
     }
 
     /// The account that is logged in.
@@ -87,9 +90,14 @@ impl Session {
         self.connection.host_key()
     }
 
-    /// Whether the connection still stands, as far as this side knows.
+    /// Whether the connection still stands, as far as this side knows, and can open a channel.
     pub fn is_open(&self) -> bool {
-        !self.connection.handle.is_closed()
+        !self.connection.handle.is_closed() && !self.spent.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server opens one channel to a connection and ends the connection at the second, as tinysshd does.
+    pub fn has_one_channel(&self) -> bool {
+        self.server_version().to_ascii_lowercase().contains("tinyssh")
     }
 
     /// Says goodbye, so that the server notes an orderly end.
@@ -169,7 +177,10 @@ impl Session {
         let started = Instant::now();
         loop {
             match self.connection.handle.channel_open_session().await {
-                Ok(channel) => return Ok(channel),
+                Ok(channel) => {
+                    self.spent.store(self.has_one_channel(), Ordering::Relaxed);
+                    return Ok(channel);
+                }
                 Err(russh::Error::ChannelOpenFailure(_)) if started.elapsed() < SESSION_PATIENCE => {
                     sleep(Duration::from_millis(100)).await;
                 }

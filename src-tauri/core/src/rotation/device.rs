@@ -212,12 +212,18 @@ impl DeviceRun {
             .into_iter()
             .filter(|path| !probe.files.iter().any(|file| same_place(&file.asked, path, &probe.home)))
             .collect();
+        if !unseen.is_empty() {
+            self.enter().await?;
+        }
         if !unseen.is_empty()
             && let Some(session) = &self.session
         {
             let reach = self.reach(way);
             let more = Files::new(session, &reach).probe(&unseen).await?;
             probe.files.extend(more.files);
+        }
+        if self.work.resumed {
+            self.enter().await?;
         }
         if self.work.resumed
             && let Some(session) = &self.session
@@ -329,7 +335,7 @@ impl DeviceRun {
     }
 
     /// Looks around by the shell way, or by SFTP where the account has nothing else.
-    async fn probe(&self) -> Result<(crate::remote::program::Probe, Way), Failure> {
+    async fn probe(&mut self) -> Result<(crate::remote::program::Probe, Way), Failure> {
         let Some(session) = &self.session else {
             return Err(Failure::NotProven(self.nothing_open()));
         };
@@ -347,6 +353,10 @@ impl DeviceRun {
         if !no_shell || shell.elevation != crate::remote::program::Elevation::None {
             return Err(error.into());
         }
+        self.enter().await?;
+        let Some(session) = &self.session else {
+            return Err(Failure::NotProven(self.nothing_open()));
+        };
         let sftp = self.reach(Way::Sftp);
         match Files::new(session, &sftp).probe(&paths).await {
             Ok(probe) => Ok((probe, Way::Sftp)),
@@ -411,14 +421,14 @@ impl DeviceRun {
     }
 
     async fn make_files(&mut self) -> Result<(), Failure> {
-        self.enter().await?;
-        let Some(found) = &self.found else { return Ok(()) };
-        let reach = self.reach(found.way);
-        let Some(session) = &self.session else {
-            return Err(Failure::NotProven(self.nothing_open()));
-        };
-        for target in &found.targets {
-            Files::new(session, &reach).install(&target.path).await?;
+        let Some(way) = self.found.as_ref().map(|found| found.way) else { return Ok(()) };
+        let reach = self.reach(way);
+        for path in self.paths() {
+            self.enter().await?;
+            let Some(session) = &self.session else {
+                return Err(Failure::NotProven(self.nothing_open()));
+            };
+            Files::new(session, &reach).install(&path).await?;
         }
         Ok(())
     }
@@ -848,6 +858,31 @@ impl DeviceRun {
         }
     }
 
+    /// Whether a write goes over the session that the new key opened: the removal, which stays open until the old one is
+    /// refused.
+    fn writes_as_proven(&self, kind: WriteKind) -> bool {
+        kind == WriteKind::Remove
+            && self.work.kind != Kind::Uninstall
+            && matches!(self.work.authentication, Authentication::Itself)
+    }
+
+    /// Makes sure that the session for a write stands, and before a removal that the new key has just logged in.
+    async fn open_writer(&mut self, kind: WriteKind) -> Result<(), Failure> {
+        if kind == WriteKind::Remove && self.work.kind != Kind::Uninstall {
+            self.prove_afresh().await?;
+        }
+        let one_channel = self.proving.as_ref().is_some_and(Session::has_one_channel);
+        if !self.writes_as_proven(kind) || one_channel {
+            // Where each connection has one channel, a fresh one is kept to put the old lines back over, if need be.
+            self.enter().await?;
+        }
+        Ok(())
+    }
+
+    fn writer(&self, kind: WriteKind) -> Option<&Session> {
+        if self.writes_as_proven(kind) { self.proving.as_ref() } else { self.session.as_ref() }
+    }
+
     async fn write_once(
         &mut self,
         path: &str,
@@ -859,21 +894,11 @@ impl DeviceRun {
         let work = Arc::clone(&self.work);
         let way = self.found.as_ref().map_or(Way::Shell, |found| found.way);
         let reach = self.reach(way);
-        // The removal goes over the session that the new key opened, which stays open until the old one is refused.
-        if kind == WriteKind::Remove && work.kind != Kind::Uninstall {
-            self.prove_afresh().await?;
-        }
-        let own = matches!(work.authentication, Authentication::Itself);
-        let use_proving = own && kind == WriteKind::Remove && self.proving.as_ref().is_some_and(Session::is_open);
-        if !use_proving {
-            self.enter().await?;
-        }
-        let session = if use_proving { &self.proving } else { &self.session };
-        let Some(session) = session else {
+        self.open_writer(kind).await?;
+        let Some(session) = self.writer(kind) else {
             return Err(Failure::NotProven(self.nothing_open()));
         };
-        let files = Files::new(session, &reach);
-        let file = match files.read(path).await {
+        let file = match Files::new(session, &reach).read(path).await {
             Ok(file) => file,
             Err(error) => return Ok(Err(error)),
         };
@@ -899,10 +924,15 @@ impl DeviceRun {
             removed: contents(&planned.removed),
             stood_before: planned.stood_before,
         };
+        // A server that opens one channel to a connection has spent it on the reading.
+        self.open_writer(kind).await?;
+        let Some(session) = self.writer(kind) else {
+            return Err(Failure::NotProven(self.nothing_open()));
+        };
         let texts = vec![planned.before.clone(), planned.after.clone()];
         let effect = work.intend(Some(self.snapshot.id), direction, Effect::Write(write), texts).await?;
         let sent = Instant::now();
-        let written = files.write(&file.resolved, &planned.before, &planned.after).await;
+        let written = Files::new(session, &reach).write(&file.resolved, &planned.before, &planned.after).await;
         let (result, outcome) = match written {
             Ok(written) => {
                 let hash = journal::effect::hash(&planned.after);

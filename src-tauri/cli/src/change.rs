@@ -1,0 +1,164 @@
+//! `keywheel change`.
+
+use clap::Subcommand;
+use keywheel_core::error::Report;
+use keywheel_core::journal::{ChangeId, ChangeState, JournalError};
+use keywheel_core::rotation::changes::{ChangeDetails, ChangeView, Step};
+
+use crate::check::reported;
+use crate::error::{Asked, Ending, Failure};
+use crate::output::{fields, or_dash, printable, table, time};
+use crate::rotate::follow;
+use crate::shell::Shell;
+
+/// What is to be done with changes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChangeCommand {
+    /// List changes, newest first
+    List,
+    /// Show a change with each of its devices
+    Show {
+        /// The change's ID
+        id: i64,
+    },
+    /// Begin a scheduled change now
+    Run {
+        /// The change's ID
+        id: i64,
+    },
+    /// Go on with an interrupted change
+    Resume {
+        /// The change's ID
+        id: i64,
+    },
+    /// Put every device of a change back on the old key
+    RollBack {
+        /// The change's ID
+        id: i64,
+    },
+    /// Go on with the devices that did not get through, with the same new key
+    Retry {
+        /// The change's ID
+        id: i64,
+    },
+    /// Change the key back to the version before
+    Undo {
+        /// The change's ID
+        id: i64,
+    },
+    /// Take a scheduled change back
+    Cancel {
+        /// The change's ID
+        id: i64,
+    },
+}
+
+pub(crate) async fn run(shell: &Shell, command: ChangeCommand) -> Result<Ending, Failure> {
+    let keywheel = shell.open()?;
+    match command {
+        ChangeCommand::List => {
+            let changes = keywheel.change_views().await?;
+            shell.output().table(&changes, &HEADER, row, "There are no changes yet.");
+            Ok(Ending::Done)
+        }
+        ChangeCommand::Show { id } => {
+            shell.output().item(&keywheel.change_details(ChangeId(id)).await?, text);
+            Ok(Ending::Done)
+        }
+        ChangeCommand::Run { id } => not_scheduled(&keywheel, id, "run").await,
+        ChangeCommand::Cancel { id } => not_scheduled(&keywheel, id, "cancelled").await,
+        ChangeCommand::Resume { id } => {
+            follow(shell, &keywheel, Asked::Change, |watch| keywheel.resume(ChangeId(id), watch)).await
+        }
+        ChangeCommand::RollBack { id } => {
+            follow(shell, &keywheel, Asked::RollBack, |watch| keywheel.roll_back(ChangeId(id), watch)).await
+        }
+        ChangeCommand::Retry { id } => {
+            follow(shell, &keywheel, Asked::Change, |watch| keywheel.retry(ChangeId(id), watch)).await
+        }
+        ChangeCommand::Undo { id } => {
+            follow(shell, &keywheel, Asked::Change, |watch| keywheel.undo(ChangeId(id), watch)).await
+        }
+    }
+}
+
+/// No change can be scheduled yet, so that whatever the ID names has begun.
+async fn not_scheduled(keywheel: &keywheel_core::Keywheel, id: i64, action: &'static str) -> Result<Ending, Failure> {
+    let id = ChangeId(id);
+    let state: ChangeState = keywheel.change_details(id).await?.change.state;
+    Err(JournalError::StateForbids { id, state, action }.into())
+}
+
+/// The header of a list of changes.
+pub(crate) const HEADER: [&str; 8] =
+    ["id", "credential", "kind", "state", "requested by", "started", "ended", "devices done"];
+
+/// A row of a list of changes.
+pub(crate) fn row(change: &ChangeView) -> Vec<String> {
+    vec![
+        change.id.to_string(),
+        change.credential.clone(),
+        change.kind.to_string(),
+        change.state.to_string(),
+        change.requested_by.clone(),
+        time(&change.started),
+        change.ended.as_deref().map_or_else(|| "-".to_owned(), time),
+        format!("{} of {}", change.devices_done, change.devices),
+    ]
+}
+
+fn text(details: &ChangeDetails) -> String {
+    let change = &details.change;
+    let mut text = fields(&[
+        ("change", change.id.to_string()),
+        ("credential", change.credential.clone()),
+        ("kind", change.kind.to_string()),
+        ("state", change.state.to_string()),
+        ("strategy", change.strategy.to_string()),
+        ("if a device fails", change.on_failure.to_string()),
+        ("requested by", change.requested_by.clone()),
+        ("started", time(&change.started)),
+        ("ended", change.ended.as_deref().map_or_else(|| "-".to_owned(), time)),
+        ("old key", or_dash(details.old_fingerprint.as_ref())),
+        ("new key", or_dash(details.new_fingerprint.as_ref())),
+    ]);
+    let rows = details.records.iter().map(|record| {
+        let accepts = record.accepts.iter().map(|fingerprint| match fingerprint {
+            key if Some(key) == details.new_fingerprint.as_ref() => "new key".to_owned(),
+            key if Some(key) == details.old_fingerprint.as_ref() => "old key".to_owned(),
+            key => key.to_string(),
+        });
+        let accepts: Vec<String> = accepts.collect();
+        let error = record.error.as_ref().map(|error| &error.code);
+        vec![
+            record.device.clone(),
+            record.state.to_string(),
+            or_dash(record.stage.as_ref()),
+            crate::output::list(&accepts),
+            or_dash(error),
+        ]
+    });
+    text.push('\n');
+    text.push_str(&table(&["device", "state", "stage", "accepts", "error"], rows.collect()));
+    for record in &details.records {
+        text.push_str(&record.error.as_ref().map(|error| problem(&record.device, error)).unwrap_or_default());
+    }
+    if let Some(error) = &details.error {
+        text.push_str(&reported("cause", error));
+    }
+    if !details.possible.is_empty() {
+        text.push_str(&format!("\nPossible now: {}.\n", next_steps(change.id, &details.possible)));
+    }
+    printable(&text)
+}
+
+/// A device's problem with its remedy.
+pub(crate) fn problem(device: &str, error: &Report) -> String {
+    reported(device, error)
+}
+
+/// What may be done next with a change, as commands.
+pub(crate) fn next_steps(id: ChangeId, steps: &[Step]) -> String {
+    let commands: Vec<String> = steps.iter().map(|step| format!("`keywheel change {step} {id}`")).collect();
+    commands.join(" or ")
+}

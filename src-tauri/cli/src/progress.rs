@@ -1,0 +1,243 @@
+//! A change as it goes: a line per device on a terminal, plain lines elsewhere, one event per line for programs.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use anstyle::AnsiColor;
+use keywheel_core::rotation::Stage;
+use keywheel_core::rotation::event::{Event, StageState, What};
+use terminal_size::{Height, Width};
+
+use crate::output::{Form, Output, is_coloured, is_lively, on_one_line, painted, printable};
+use crate::rotate::Told;
+
+/// Shows events as they come.
+pub(crate) struct Progress {
+    output: Arc<Output>,
+    verbose: bool,
+    lines: Option<Lines>,
+    told: Told,
+}
+
+impl Progress {
+    pub(crate) fn new(output: Arc<Output>, verbose: bool) -> Self {
+        Self { output, verbose, lines: None, told: Told::default() }
+    }
+
+    /// Shows one event.
+    pub(crate) fn show(&mut self, event: &Event) {
+        if let What::Finished { seconds, .. } = &event.what {
+            self.told = Told { finished: true, seconds: *seconds };
+        }
+        if self.output.form() == Form::Json {
+            self.output.json(event);
+            return;
+        }
+        match &event.what {
+            What::Started { credential, devices, strategy, new_fingerprint } => {
+                let count = devices.len();
+                self.output.message(&format!(
+                    "Change {} of \"{credential}\" on {count} devices ({strategy}), key {new_fingerprint}",
+                    event.change
+                ));
+                self.lines = Lines::fitting(devices);
+                if let Some(lines) = &mut self.lines {
+                    lines.draw();
+                }
+            }
+            What::Stage { device, stage, state, detail } => match &mut self.lines {
+                Some(lines) => lines.stage(device, *stage, *state, detail),
+                None if *state != StageState::Running || self.verbose => {
+                    let detail = if detail.is_empty() { String::new() } else { format!(": {}", on_one_line(detail)) };
+                    self.output.message(&format!("{device}: {stage} {state}{detail}"));
+                }
+                None => {}
+            },
+            What::RolledBack { device, state } => match &mut self.lines {
+                Some(lines) => lines.rolled_back(device, *state),
+                None => self.output.message(&format!("{device}: rolled back {state}")),
+            },
+            What::Plan { device, file, diff } => {
+                let head = format!("{device}: {file}\n");
+                let coloured = is_coloured(&io::stdout());
+                self.output.data(&format!("{}{}", printable(&head), shown_diff(diff, coloured)));
+            }
+            What::Finished { .. } => {}
+        }
+    }
+
+    /// Ends the display, and answers what was seen.
+    pub(crate) fn end(self) -> Told {
+        self.told
+    }
+}
+
+/// A diff with its lines in colours, where the terminal has some.
+fn shown_diff(diff: &str, coloured: bool) -> String {
+    let mut text = String::new();
+    if diff.is_empty() {
+        return "  (nothing to change)\n".to_owned();
+    }
+    for line in diff.lines() {
+        let line = printable(line);
+        let line = match line.chars().next() {
+            Some('+') => painted(&line, AnsiColor::Green, coloured),
+            Some('-') => painted(&line, AnsiColor::Red, coloured),
+            Some('@') => painted(&line, AnsiColor::Cyan, coloured),
+            _ => line,
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+const STAGES: [Stage; 5] = [Stage::Check, Stage::Add, Stage::Prove, Stage::Remove, Stage::Refuse];
+
+/// The lines of all devices, redrawn in place.
+struct Lines {
+    devices: Vec<Line>,
+    name_width: usize,
+    drawn: bool,
+    coloured: bool,
+}
+
+struct Line {
+    device: String,
+    stages: [Option<StageState>; 5],
+    rolled_back: Option<StageState>,
+    detail: String,
+}
+
+impl Lines {
+    /// Lines for the terminal, if there is one that they fit on.
+    fn fitting(devices: &[String]) -> Option<Self> {
+        if !is_lively(&io::stderr()) {
+            return None;
+        }
+        let (_, Height(height)) = terminal_size::terminal_size_of(io::stderr())?;
+        if devices.len() + 2 > usize::from(height) {
+            return None;
+        }
+        Some(Self::of(devices, is_coloured(&io::stderr())))
+    }
+
+    fn of(devices: &[String], coloured: bool) -> Self {
+        let line = |device: &String| Line {
+            device: on_one_line(device),
+            stages: [None; 5],
+            rolled_back: None,
+            detail: String::new(),
+        };
+        let devices: Vec<Line> = devices.iter().map(line).collect();
+        let name_width = devices.iter().map(|line| line.device.chars().count()).max().unwrap_or(0);
+        Self { devices, name_width, drawn: false, coloured }
+    }
+
+    fn stage(&mut self, device: &str, stage: Stage, state: StageState, detail: &str) {
+        if let Some(line) = self.devices.iter_mut().find(|line| line.device == device) {
+            let place = STAGES.iter().position(|known| *known == stage);
+            if let Some(slot) = place.and_then(|place| line.stages.get_mut(place)) {
+                *slot = Some(state);
+            }
+            line.detail = if state == StageState::Done { String::new() } else { on_one_line(detail) };
+            self.draw();
+        }
+    }
+
+    fn rolled_back(&mut self, device: &str, state: StageState) {
+        if let Some(line) = self.devices.iter_mut().find(|line| line.device == device) {
+            line.rolled_back = Some(state);
+            self.draw();
+        }
+    }
+
+    fn draw(&mut self) {
+        let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(Width(width), _)| usize::from(width));
+        let mut text = String::new();
+        if self.drawn {
+            // Writing to a String does not fail.
+            let _ = write!(text, "\u{1b}[{}A", self.devices.len());
+        }
+        for line in &self.devices {
+            let _ = writeln!(text, "\r\u{1b}[2K{}", self.text(line, width));
+        }
+        self.drawn = true;
+        // Where the terminal went away there is nobody to show it to.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    /// A device's line, cut to the width: a line that wraps would spoil the redrawing.
+    fn text(&self, line: &Line, width: usize) -> String {
+        let mut text = format!("  {:1$}", line.device, self.name_width);
+        let mut used = 2 + self.name_width;
+        let mut push = |word: &str, colour: Option<AnsiColor>| {
+            let left = width.saturating_sub(used + 1);
+            let word: String = format!("  {word}").chars().take(left).collect();
+            used += word.chars().count();
+            text.push_str(&colour.map_or_else(|| word.clone(), |colour| painted(&word, colour, self.coloured)));
+        };
+        for (stage, state) in STAGES.iter().zip(line.stages) {
+            match state {
+                None => push(&format!("{stage} -   "), None),
+                Some(StageState::Running) => push(&format!("{stage} ... "), Some(AnsiColor::Cyan)),
+                Some(StageState::Done) => push(&format!("{stage} ok  "), Some(AnsiColor::Green)),
+                Some(StageState::Failed) => push(&format!("{stage} FAIL"), Some(AnsiColor::Red)),
+                Some(StageState::Unknown) => push(&format!("{stage} ?   "), Some(AnsiColor::Yellow)),
+            }
+        }
+        match line.rolled_back {
+            Some(StageState::Done) => push("rolled back", Some(AnsiColor::Yellow)),
+            Some(StageState::Running) => push("rolling back", Some(AnsiColor::Cyan)),
+            Some(_) => push("NOT ROLLED BACK", Some(AnsiColor::Red)),
+            None => {}
+        }
+        if !line.detail.is_empty() {
+            push(&line.detail, None);
+        }
+        text.trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines() -> Lines {
+        Lines::of(&["web-1".to_owned(), "db".to_owned()], false)
+    }
+
+    #[test]
+    fn a_line_shows_each_stage_with_a_word_and_not_by_colour_alone() {
+        let mut lines = lines();
+        let line = &mut lines.devices[0];
+        line.stages = [
+            Some(StageState::Done),
+            Some(StageState::Running),
+            None,
+            Some(StageState::Failed),
+            Some(StageState::Unknown),
+        ];
+        line.detail = "why".to_owned();
+        let text = lines.text(&lines.devices[0], 200);
+        assert_eq!(text, "  web-1  check ok    add ...   prove -     remove FAIL  refuse ?     why");
+        assert!(lines.text(&lines.devices[1], 200).starts_with("  db     check"), "the stages stand under each other");
+    }
+
+    #[test]
+    fn a_line_never_wraps() {
+        let mut lines = lines();
+        lines.devices[0].detail = "a long reason ".repeat(20);
+        for width in [1, 10, 40, 80] {
+            let text = lines.text(&lines.devices[0], width);
+            assert!(text.chars().count() < width.max(8), "{width}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_diff_keeps_its_text_and_nothing_steers_the_terminal() {
+        assert_eq!(shown_diff("-a\u{1b}[2J\n+b\n c\n", false), "-a\u{fffd}[2J\n+b\n c\n");
+        assert!(shown_diff("+b\n", true).contains("\u{1b}["), "a terminal with colours shows them");
+    }
+}
