@@ -72,7 +72,9 @@ fn draw() -> io::Result<()> {
             parameters.push(character);
         }
         // Our programs end a frame by switching wrapping on again.
-        if (parameters.as_str(), last) == ("?7", 'h') && until.as_ref().is_some_and(|until| until.split('|').any(|text| terminal.shows(text))) {
+        if (parameters.as_str(), last) == ("?7", 'h')
+            && until.as_ref().is_some_and(|until| until.split('|').any(|text| terminal.shows(text)))
+        {
             seen = true;
             break;
         }
