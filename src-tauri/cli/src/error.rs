@@ -438,7 +438,7 @@ mod tests {
         let source = Box::new(Error::Vault(keywheel_core::vault::VaultError::Locked));
         let interrupted = keywheel_core::rotation::RotationError::Interrupted { id, source };
         assert_eq!(Failure::Core(interrupted.into()).ending().status(), 4, "it was begun, and can be resumed");
-        let busy = keywheel_core::rotation::RotationError::Busy { credential: "deploy".to_owned() };
+        let busy = keywheel_core::rotation::lock::LockError::Busy { credential: "deploy".to_owned() };
         assert_eq!(Failure::Core(busy.into()).ending().status(), 1);
         let ended = ShellError::ChangeEnded { credential: "deploy".to_owned(), ending: Ending::Partly };
         assert_eq!(Failure::from(ended).ending().status(), 3);

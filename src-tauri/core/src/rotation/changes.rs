@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::lock::{CredentialLock, Sharing};
-use super::{OnFailure, RotationError, Stage, Strategy};
+use super::{OnFailure, Stage, Strategy};
 use crate::catalogue::{CredentialId, DeviceId, credential, words};
 use crate::clock::rfc3339;
 use crate::error::{Error, Report};
 use crate::journal::{self, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, Kind};
 use crate::key::Fingerprint;
 use crate::keywheel::Keywheel;
+use crate::lock::{CredentialLock, LockError, Sharing};
 
 words! {
     /// What a person may do with a change (rotation.md, "States").
@@ -190,7 +190,7 @@ impl Keywheel {
         // Shared, so that two who only look don't take each other for the one who works.
         match CredentialLock::take(self.database().dir(), change.credential, credential, Sharing::Shared) {
             Ok(_free) => Ok(ChangeState::Interrupted),
-            Err(RotationError::Busy { .. }) => Ok(ChangeState::Running),
+            Err(LockError::Busy { .. }) => Ok(ChangeState::Running),
             Err(error) => Err(error.into()),
         }
     }
