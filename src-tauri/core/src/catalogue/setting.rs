@@ -18,10 +18,6 @@ pub enum Allowed {
         /// What is counted.
         unit: &'static str,
     },
-    /// One of some words.
-    Word(&'static [&'static str]),
-    /// The absolute path of a program, or nothing.
-    Program,
 }
 
 /// A setting.
@@ -37,9 +33,7 @@ pub struct Setting {
     pub allowed: Allowed,
 }
 
-const SWITCH: Allowed = Allowed::Word(&["on", "off"]);
-
-/// All settings, in the order in which they are shown.
+/// All settings that have an effect, in the order in which they are shown.
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "connection-timeout",
@@ -59,18 +53,6 @@ pub const SETTINGS: &[Setting] = &[
         default: "7",
         allowed: Allowed::Number { from: 0, to: 365, unit: "days" },
     },
-    Setting { name: "pause-automatic-changes", label: "Pause automatic changes", default: "off", allowed: SWITCH },
-    Setting {
-        name: "program-after-change",
-        label: "Program after each change",
-        default: "",
-        allowed: Allowed::Program,
-    },
-    Setting { name: "notifications", label: "Notifications", default: "on", allowed: SWITCH },
-    Setting { name: "start-at-login", label: "Start at login", default: "off", allowed: SWITCH },
-    Setting { name: "keep-running-in-tray", label: "Keep running in the tray", default: "on", allowed: SWITCH },
-    Setting { name: "theme", label: "Theme", default: "system", allowed: Allowed::Word(&["system", "light", "dark"]) },
-    Setting { name: "language", label: "Language", default: "system", allowed: Allowed::Word(&["system", "en"]) },
 ];
 
 impl Setting {
@@ -92,17 +74,9 @@ impl Setting {
     /// The setting can't have it.
     pub fn check(&self, given: &str) -> Result<String, CatalogueError> {
         let value = given.trim();
-        let checked = match self.allowed {
-            Allowed::Number { from, to, .. } => {
-                value.parse::<u32>().ok().filter(|number| (from..=to).contains(number)).map(|number| number.to_string())
-            }
-            Allowed::Word(words) => words.iter().find(|word| **word == value).map(|word| (*word).to_owned()),
-            Allowed::Program => {
-                let sound = value.is_empty()
-                    || (std::path::Path::new(value).is_absolute() && !value.chars().any(char::is_control));
-                sound.then(|| value.to_owned())
-            }
-        };
+        let Allowed::Number { from, to, .. } = self.allowed;
+        let number = value.parse::<u32>().ok().filter(|number| (from..=to).contains(number));
+        let checked = number.map(|number| number.to_string());
         checked.ok_or_else(|| CatalogueError::Setting {
             name: self.name,
             value: value.to_owned(),
@@ -113,11 +87,8 @@ impl Setting {
 
 impl std::fmt::Display for Allowed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Number { from, to, unit } => write!(f, "a number of {unit} from {from} to {to}"),
-            Self::Word(words) => f.write_str(&words.join(" or ")),
-            Self::Program => f.write_str("the absolute path of a program, or nothing"),
-        }
+        let Self::Number { from, to, unit } = self;
+        write!(f, "a number of {unit} from {from} to {to}")
     }
 }
 
@@ -130,19 +101,6 @@ pub struct Settings {
     pub stage_timeout: Duration,
     /// How many days the old key is kept after a change; 0: not at all.
     pub days_of_undo: u32,
-    /// Whether keys change by themselves at all.
-    pub automatic_changes: AutomaticChanges,
-    /// The program that is started after each change.
-    pub program_after_change: Option<String>,
-}
-
-/// Whether keys change by themselves at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AutomaticChanges {
-    /// When their policies say so.
-    Running,
-    /// Not until the setting is switched back.
-    Paused,
 }
 
 /// Reads the settings that the core goes by.
@@ -150,16 +108,10 @@ pub enum AutomaticChanges {
 /// # Errors
 /// The database's own failure.
 pub fn load(conn: &Connection) -> Result<Settings, CatalogueError> {
-    let program = value(conn, Setting::named("program-after-change")?)?;
     Ok(Settings {
         connection_timeout: Duration::from_secs(number(conn, "connection-timeout")?.into()),
         stage_timeout: Duration::from_secs(number(conn, "stage-timeout")?.into()),
         days_of_undo: number(conn, "days-of-undo")?,
-        automatic_changes: match value(conn, Setting::named("pause-automatic-changes")?)?.as_str() {
-            "on" => AutomaticChanges::Paused,
-            _ => AutomaticChanges::Running,
-        },
-        program_after_change: (!program.is_empty()).then_some(program),
     })
 }
 
@@ -210,9 +162,6 @@ mod tests {
             ("connection-timeout", ""),
             ("stage-timeout", "1.5"),
             ("days-of-undo", "366"),
-            ("pause-automatic-changes", "yes"),
-            ("program-after-change", "bin/sh"),
-            ("theme", "Dark"),
         ] {
             let error = Setting::named(name).unwrap().check(bad).unwrap_err();
             assert_eq!(error.code(), "bad-setting", "{name} {bad:?}");

@@ -416,7 +416,7 @@ impl DeviceRun {
         let detail =
             if added == 0 { "it stands there already".to_owned() } else { format!("{added} line{}", plural(added)) };
         work.stage(self.name(), Stage::Add, StageState::Done, detail);
-        work.audit("device-add", self.name(), None).await;
+        work.audit("stage-add", self.name(), None).await;
         self.prove(&new).await
     }
 
@@ -564,7 +564,7 @@ impl DeviceRun {
         let detail =
             if removed == 0 { "it is out already".to_owned() } else { format!("{removed} line{}", plural(removed)) };
         work.stage(self.name(), Stage::Remove, StageState::Done, detail);
-        work.audit("device-remove", self.name(), None).await;
+        work.audit("stage-remove", self.name(), None).await;
         self.refuse().await
     }
 
@@ -787,7 +787,7 @@ impl DeviceRun {
         self.standing = Standing::Back;
         self.state = DeviceState::RolledBack;
         self.save(None).await?;
-        work.audit("device-roll-back", self.name(), None).await;
+        work.audit("stage-roll-back", self.name(), None).await;
         self.close().await;
         Ok(())
     }

@@ -101,9 +101,9 @@ impl Keywheel {
     ///
     /// As for [`Keywheel::check`].
     pub async fn plan(&self, request: &Rotate, events: &UnboundedSender<Event>) -> Result<Vec<Finding>, Error> {
-        let action = Action::new("credential-plan", "credential", &request.credential);
+        let action = Action::new("credential-dry-run", "credential", &request.credential);
         let auth_with = request.auth_with.as_deref();
-        let findings = self.look(&request.credential, auth_with, request.algorithm, Some(events.clone())).await;
+        let findings = self.look(&request.credential, auth_with, Some(request.algorithm), Some(events.clone())).await;
         self.audited(action, &findings).await;
         let findings = findings?;
         for (finding, plans) in &findings {
@@ -115,11 +115,13 @@ impl Keywheel {
         Ok(findings.into_iter().map(|(finding, _)| finding).collect())
     }
 
+    /// Looks at the devices with a key of the algorithm that a change would make; for a mere check, with the one that is
+    /// made fastest.
     async fn look(
         &self,
         credential: &str,
         auth_with: Option<&str>,
-        algorithm: Option<Algorithm>,
+        algorithm: Option<Option<Algorithm>>,
         events: Option<UnboundedSender<Event>>,
     ) -> Result<Vec<(Finding, Vec<(String, String)>)>, Error> {
         let credential = self.key_credential(credential).await?;
@@ -129,7 +131,11 @@ impl Keywheel {
         let old = self.current(&credential).await?;
         // The key that a change would make; it is never stored, and only the plan of each file is made with it.
         let public = old.public.clone();
-        let algorithm = algorithm.unwrap_or(Algorithm::Ed25519);
+        let algorithm = match algorithm {
+            None => Algorithm::Ed25519,
+            Some(None) => algorithm_like(public.algorithm()),
+            Some(Some(asked)) => asked,
+        };
         let throwaway = self.generate(algorithm, public.comment().to_owned()).await?;
         let new = VersionKey { version: 0, public: throwaway.public_key().clone(), private: Arc::new(throwaway) };
         let work = self

@@ -293,8 +293,8 @@ impl Work {
     /// Writes an audit row about a stage that failed on a device.
     pub(super) async fn audit_failure(&self, stage: Stage, device: &str, cause: &Report) {
         let action = match stage {
-            Stage::Add | Stage::Prove => "device-add",
-            _ => "device-remove",
+            Stage::Add | Stage::Prove => "stage-add",
+            _ => "stage-remove",
         };
         let error = RotationError::StageFailed { stage, device: device.to_owned(), code: cause.code.clone() };
         self.audit(action, device, Some(&error)).await;
