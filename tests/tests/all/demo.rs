@@ -42,8 +42,9 @@ impl Place {
         Ok(Self { dir, program, before })
     }
 
-    fn start(&self) -> Result<(Child, BufReader<ChildStdout>), Trouble> {
+    fn start(&self, arguments: &[&str]) -> Result<(Child, BufReader<ChildStdout>), Trouble> {
         let mut command = Command::new(&self.program);
+        command.args(arguments);
         command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("DBUS_SESSION_BUS_ADDRESS");
         command.env("HOME", self.dir.path().join("home")).env("TMPDIR", self.dir.path().join("tmp"));
         command.env("XDG_RUNTIME_DIR", self.dir.path().join("run"));
@@ -54,7 +55,7 @@ impl Place {
 
     /// Runs the demo until it has written this, sends it a signal, and gives its output and exit code.
     fn stop_at(&self, text: &str, signal: Signal) -> Result<(String, Option<i32>), Trouble> {
-        let (mut child, mut stdout) = self.start()?;
+        let (mut child, mut stdout) = self.start(&[])?;
         let mut output = String::new();
         while !output.contains(text) {
             assert!(stdout.read_line(&mut output)? > 0, "the demo ended before {text:?}: {output}");
@@ -76,7 +77,7 @@ impl Place {
 #[test]
 fn shows_every_stage_and_the_proof_and_leaves_nothing() -> Result<(), Trouble> {
     let place = Place::new()?;
-    let (mut child, mut stdout) = place.start()?;
+    let (mut child, mut stdout) = place.start(&[])?;
     let mut output = String::new();
     stdout.read_to_string(&mut output)?;
     assert_eq!(child.wait()?.code(), Some(0), "{output}");
@@ -134,5 +135,19 @@ fn a_killed_demo_takes_its_processes_along_and_the_next_one_its_files() -> Resul
     }
     let (output, _) = place.stop_at("Devices", Signal::SIGINT)?;
     assert!(output.contains("removed again"), "{output}");
+    place.assert_nothing_is_left()
+}
+
+#[test]
+fn runs_a_command_of_ones_own_in_its_place() -> Result<(), Trouble> {
+    let place = Place::new()?;
+    let script = "echo $(wc -l <devices.csv) $(stat -c %a id_deploy) $KEYWHEEL_DATA_DIR; exit 7";
+    let (mut child, mut stdout) = place.start(&["--", "sh", "-c", script])?;
+    let mut output = String::new();
+    stdout.read_to_string(&mut output)?;
+    assert_eq!(child.wait()?.code(), Some(7), "the command's exit code must be the demo's: {output}");
+    let data = output.strip_prefix("6 600 ").map(|path| PathBuf::from(path.trim()));
+    let data = data.ok_or("no list of five devices, no key of mode 0600, or more output than the command's own")?;
+    assert!(data.starts_with(place.dir.path().join("t")), "the data directory must be the demo's own: {data:?}");
     place.assert_nothing_is_left()
 }

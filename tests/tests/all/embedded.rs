@@ -88,6 +88,16 @@ async fn a_command_is_a_real_one_in_the_home() -> Result<(), FleetError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_sees_the_accounts_of_the_device_and_not_those_of_the_machine() -> Result<(), FleetError> {
+    let set = Setting::new().await?;
+    let output = set.run("u=$(id -un); getent passwd \"$u\" || grep -e \"^$u:\" /etc/passwd | cut -d: -f6")?;
+    assert_eq!(stdout(&output), format!("{}\n", set.device.home().display()), "the user's real home is in reach");
+    let output = set.run("ls /etc/ssh/sshd_config")?;
+    assert!(!output.status.success(), "the sshd_config of this machine is taken for the device's");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forced_command_and_a_source_address_count() -> Result<(), FleetError> {
     let set = Setting::new().await?;
     let line = format!("command=\"echo forced $SSH_ORIGINAL_COMMAND\" {}\n", set.right.public);
