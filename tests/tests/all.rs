@@ -1,9 +1,9 @@
 //! End to end: devices with real servers, the real keyring and the real programs; in one binary, so that it is linked once.
 
-#[path = "all/faults.rs"]
-mod faults;
 #[path = "all/embedded.rs"]
 mod embedded;
+#[path = "all/faults.rs"]
+mod faults;
 #[path = "all/fleet.rs"]
 mod fleet;
 #[cfg(target_os = "linux")]

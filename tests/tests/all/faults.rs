@@ -340,6 +340,7 @@ async fn a_keyring_that_fails_before_the_first_write_leaves_every_device_untouch
     let error = scene.desk.keywheel.rotate(&request, watch).await.expect_err("the candidate can't be stored");
     scene.desk.vault.set_fault(None);
     assert!(error.code().starts_with("keyring"), "{error}: {}", error.code());
+    assert_ne!(error.class(), keywheel_core::error::Class::Interrupted, "there is nothing to resume: {error}");
     scene.assert_as_before(0)?;
     let wrote = scene.devices[0].records().into_iter().any(|record| match record.event {
         Event::Command { text, .. } => text.contains("mv -f"),

@@ -92,7 +92,10 @@ async fn one_try_is_enough_to_go_back_and_to_go_on_too() -> Result<(), Trouble> 
             keywheel.rotate(&Rotate { credential: "deploy".into(), ..Rotate::default() }, watch).await
         });
         while let Some(event) = watching.events.recv().await {
-            use keywheel_core::rotation::{Stage, event::{StageState, What}};
+            use keywheel_core::rotation::{
+                Stage,
+                event::{StageState, What},
+            };
             if let What::Stage { stage: Stage::Prove, state: StageState::Done, .. } = event.what {
                 watching.stop.send(true)?;
                 break;
@@ -119,7 +122,9 @@ async fn one_try_is_enough_to_go_back_and_to_go_on_too() -> Result<(), Trouble> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_jump_device_with_one_try_is_entered_with_the_old_key() -> Result<(), Trouble> {
-    let Some(place) = Place::new(&["MaxAuthTries 1\nAllowTcpForwarding yes", ""], "ed25519").await? else { return Ok(()) };
+    let Some(place) = Place::new(&["MaxAuthTries 1\nAllowTcpForwarding yes", ""], "ed25519").await? else {
+        return Ok(());
+    };
     let devices = place.desk.keywheel.devices().await?;
     let (first, second) = (devices[0].id, devices[1].id);
     let edit = keywheel_core::device::EditDevice { jump: Some(Some(first)), ..Default::default() };
@@ -131,7 +136,8 @@ async fn a_jump_device_with_one_try_is_entered_with_the_old_key() -> Result<(), 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_all_kinds_are_changed() -> Result<(), Trouble> {
-    for (kind, algorithm) in [("rsa", Some("ed25519")), ("rsa", None), ("ecdsa", None), ("ed25519", Some("ecdsa-p384"))] {
+    for (kind, algorithm) in [("rsa", Some("ed25519")), ("rsa", None), ("ecdsa", None), ("ed25519", Some("ecdsa-p384"))]
+    {
         let Some(place) = Place::new(&[""], kind).await? else { return Ok(()) };
         let algorithm = algorithm.map(str::parse).transpose()?;
         let (watch, _watching) = watch();
@@ -199,7 +205,8 @@ async fn a_key_in_two_files_is_changed_in_both() -> Result<(), Trouble> {
     let Some(place) = Place::new(&[""], "ed25519").await? else { return Ok(()) };
     let second = place.sshds[0].home().join(".ssh/authorized_keys2");
     std::fs::copy(place.sshds[0].home().join(".ssh/authorized_keys"), &second)?;
-    std::os::unix::fs::chown(&second, Some(owner(&place)?), None)?;
+    let (user, group) = owner(&place)?;
+    std::os::unix::fs::chown(&second, Some(user), Some(group))?;
     let finished = place.rotate().await?;
     assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
     place.assert_changed().await?;
@@ -207,9 +214,9 @@ async fn a_key_in_two_files_is_changed_in_both() -> Result<(), Trouble> {
     Ok(())
 }
 
-fn owner(place: &Place) -> Result<u32, Trouble> {
+fn owner(place: &Place) -> Result<(u32, u32), Trouble> {
     let file = std::fs::metadata(place.sshds[0].home().join(".ssh/authorized_keys"))?;
-    Ok(std::os::unix::fs::MetadataExt::uid(&file))
+    Ok((std::os::unix::fs::MetadataExt::uid(&file), std::os::unix::fs::MetadataExt::gid(&file)))
 }
 
 #[tokio::test(flavor = "multi_thread")]

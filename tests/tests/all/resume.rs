@@ -23,12 +23,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use crate::faults::{LIKE_OPENSSH, OURS, Scene};
 
 fn request(strategy: Strategy, on_failure: OnFailure) -> Rotate {
-    Rotate {
-        credential: "deploy".into(),
-        strategy: Some(strategy),
-        on_failure: Some(on_failure),
-        ..Rotate::default()
-    }
+    Rotate { credential: "deploy".into(), strategy: Some(strategy), on_failure: Some(on_failure), ..Rotate::default() }
 }
 
 async fn newest_change(keywheel: &Keywheel) -> Result<Option<Change>, Trouble> {
@@ -80,7 +75,8 @@ async fn dies(strategy: Strategy, seed: u64) -> Result<(), Trouble> {
     for round in 0..10 {
         let (watch, _watching) = watch();
         let keywheel = scene.desk.reopen()?;
-        let running = tokio::spawn(async move { keywheel.rotate(&request(strategy, OnFailure::RollBack), watch).await });
+        let running =
+            tokio::spawn(async move { keywheel.rotate(&request(strategy, OnFailure::RollBack), watch).await });
         let pause = random.random_range(40..700);
         tokio::time::sleep(Duration::from_millis(pause)).await;
         running.abort();
@@ -104,8 +100,8 @@ async fn dies(strategy: Strategy, seed: u64) -> Result<(), Trouble> {
         let current = credential.current_key().ok_or("a current key")?;
         let (from, to) = (credential.key_version(version).ok_or("from")?, current);
         assert!(current.version == version || current.version == newest, "{at}: version {}", current.version);
-        let text = String::from_utf8_lossy(&expected)
-            .replace(&from.public_key.to_openssh(), &to.public_key.to_openssh());
+        let text =
+            String::from_utf8_lossy(&expected).replace(&from.public_key.to_openssh(), &to.public_key.to_openssh());
         expected = text.into_bytes();
         version = current.version;
         for other in &credential.key_versions {
@@ -335,7 +331,8 @@ async fn many_at_once_go_back_as_one_at_once_does() -> Result<(), Trouble> {
         (Strategy::TwoPhase, OnFailure::Continue),
         (Strategy::DeviceByDevice, OnFailure::Continue),
     ] {
-        let scene = if on_failure == OnFailure::RollBack { &scene } else { &Scene::new(&[OURS, OURS, OURS, OURS]).await? };
+        let scene =
+            if on_failure == OnFailure::RollBack { &scene } else { &Scene::new(&[OURS, OURS, OURS, OURS]).await? };
         scene.devices[2].set_fault(Fault::Exec(Which::Containing("mv -f".into()), Moment::Refuse));
         let (watch, _watching) = watch();
         let many = Rotate { at_once: Some(3), ..request(strategy, on_failure) };
