@@ -22,6 +22,10 @@ mod fleet;
 #[cfg(target_os = "linux")]
 #[path = "all/keyring.rs"]
 mod keyring;
+#[path = "all/limits.rs"]
+mod limits;
+#[path = "all/resume.rs"]
+mod resume;
 #[path = "all/rotation.rs"]
 mod rotation;
 #[path = "all/secrets.rs"]

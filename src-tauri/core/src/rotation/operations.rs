@@ -382,7 +382,7 @@ impl Keywheel {
         self.tell_started(&work, &change);
         let mut driver = Driver::new(work, change, Some(watch.stop));
         driver.take_up().await?;
-        driver.run().await.map_err(|error| interrupted(id, error))
+        driver.run().await
     }
 
     /// The key that a change leads to, if it reached the keyring: by its name in the journal, not by what was noted last.
@@ -434,7 +434,12 @@ impl Keywheel {
             .run_read(move |connection| journal::change::list_of(connection, of))
             .await?
             .into_iter()
-            .find(|other| matches!(other.kind, Kind::Rotate | Kind::Undo) && other.state != ChangeState::Failed);
+            .find(|other| {
+                // What ended with every device as before does not stand.
+                let stands =
+                    !matches!(other.state, ChangeState::Failed | ChangeState::RolledBack | ChangeState::Cancelled);
+                stands && matches!(other.kind, Kind::Rotate | Kind::Undo)
+            });
         if newest.is_some_and(|newest| newest.id != id) {
             return Err(forbidden("a newer change stands").into());
         }
@@ -523,7 +528,7 @@ impl Keywheel {
             }
         };
         self.tell_started(&work, &change);
-        Driver::new(work, change, Some(watch.stop)).run().await.map_err(|error| interrupted(id, error))
+        Driver::new(work, change, Some(watch.stop)).run().await
     }
 
     /// Ends a change that could not even be set up.
@@ -615,10 +620,6 @@ struct Begun {
     strategy: Strategy,
     on_failure: OnFailure,
     at_once: usize,
-}
-
-fn interrupted(id: ChangeId, source: Error) -> Error {
-    RotationError::Interrupted { id, source: Box::new(source) }.into()
 }
 
 async fn look_at(

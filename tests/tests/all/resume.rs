@@ -1,0 +1,356 @@
+//! Key changes that are broken off, in whatever way, and taken up again by another process.
+
+use std::time::Duration;
+
+use keywheel_core::{
+    Keywheel,
+    catalogue::VersionState,
+    error::Explain,
+    journal::{self, Change, ChangeId, ChangeState, DeviceState},
+    rotation::{
+        Finished, OnFailure, Rotate, Stage, Strategy,
+        decide::Outcome,
+        event::{StageState, What},
+    },
+};
+use keywheel_fleet::{
+    Trouble,
+    embedded::{Fault, Moment, Which},
+    watch,
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use crate::faults::{LIKE_OPENSSH, OURS, Scene};
+
+fn request(strategy: Strategy, on_failure: OnFailure) -> Rotate {
+    Rotate { credential: "deploy".into(), strategy: Some(strategy), on_failure: Some(on_failure), ..Rotate::default() }
+}
+
+async fn newest_change(keywheel: &Keywheel) -> Result<Option<Change>, Trouble> {
+    let changes = keywheel.database().run_read(journal::change::list).await?;
+    Ok(changes.into_iter().next())
+}
+
+async fn resume(keywheel: &Keywheel, id: ChangeId) -> Result<Finished, Trouble> {
+    let (watch, _watching) = watch();
+    Ok(keywheel.resume(id, watch).await?)
+}
+
+async fn roll_back(keywheel: &Keywheel, id: ChangeId) -> Result<Finished, Trouble> {
+    let (watch, _watching) = watch();
+    Ok(keywheel.roll_back(id, watch).await?)
+}
+
+/// Runs a change and does something when a stage of a device comes to a state.
+async fn when(
+    scene: &Scene,
+    request: Rotate,
+    name: &str,
+    wanted: (Stage, StageState),
+    act: impl FnOnce(&Scene),
+) -> Result<Finished, Trouble> {
+    let (watch, mut watching) = watch();
+    let keywheel = scene.desk.keywheel.clone();
+    let running = tokio::spawn(async move { keywheel.rotate(&request, watch).await });
+    while let Some(event) = watching.events.recv().await {
+        if let What::Stage { device, stage, state, .. } = &event.what
+            && device == name
+            && (*stage, *state) == wanted
+        {
+            act(scene);
+            break;
+        }
+    }
+    let finished = running.await??;
+    Ok(finished)
+}
+
+/// A change whose process ends at some moment is taken up, or taken back, by another process, and nothing is lost.
+async fn dies(strategy: Strategy, seed: u64) -> Result<(), Trouble> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let scene = Scene::new(&[OURS, LIKE_OPENSSH]).await?;
+    let mut version = 1;
+    let mut expected = scene.text.clone();
+    let mut interrupted = 0;
+    for round in 0..10 {
+        let (watch, _watching) = watch();
+        let keywheel = scene.desk.reopen()?;
+        let running =
+            tokio::spawn(async move { keywheel.rotate(&request(strategy, OnFailure::RollBack), watch).await });
+        let pause = random.random_range(40..700);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        running.abort();
+        let _ = running.await;
+        let other = scene.desk.reopen()?;
+        let change = newest_change(&other).await?;
+        let at = format!("{strategy:?}, seed {seed}, round {round}, killed after {pause} ms");
+        let credential = other.find_credential("deploy").await?;
+        let newest = credential.key_versions.last().ok_or("a version")?.version;
+        if let Some(change) = change
+            && matches!(change.state, ChangeState::Running | ChangeState::Interrupted)
+        {
+            interrupted += 1;
+            let back = random.random_bool(0.5);
+            let ended = if back { roll_back(&other, change.id).await? } else { resume(&other, change.id).await? };
+            let stored = other.find_change(change.id).await?.stored.is_some();
+            let wanted = if back || !stored { Outcome::RolledBack } else { Outcome::Changed };
+            assert_eq!(ended.outcome, wanted, "{at}: {ended:?}");
+        }
+        let credential = other.find_credential("deploy").await?;
+        let current = credential.current_key().ok_or("a current key")?;
+        let (from, to) = (credential.key_version(version).ok_or("from")?, current);
+        assert!(current.version == version || current.version == newest, "{at}: version {}", current.version);
+        let text =
+            String::from_utf8_lossy(&expected).replace(&from.public_key.to_openssh(), &to.public_key.to_openssh());
+        expected = text.into_bytes();
+        version = current.version;
+        for other in &credential.key_versions {
+            assert_ne!(other.state, VersionState::Candidate, "{at}: version {} stays a candidate", other.version);
+        }
+        let file = scene.desk.key_file("deploy", version).await?;
+        for (index, device) in scene.devices.iter().enumerate() {
+            assert_eq!(
+                String::from_utf8_lossy(&device.authorized_keys()?),
+                String::from_utf8_lossy(&expected),
+                "{at}: device {index}"
+            );
+            assert!(scene.desk.client.logs_in(&device.target()?, &file)?, "{at}: device {index} is locked");
+        }
+        scene.assert_no_temporaries()?;
+    }
+    assert!(interrupted > 2, "the test kills too late to be of use: {interrupted} of 10");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_anywhere_loses_nothing() -> Result<(), Trouble> {
+    let seed = rand::random();
+    dies(Strategy::TwoPhase, seed).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_anywhere_device_by_device_loses_nothing() -> Result<(), Trouble> {
+    let seed = rand::random();
+    dies(Strategy::DeviceByDevice, seed).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_process_rolls_back_an_account_with_sftp_only() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS, OURS]).await?;
+    scene.devices[0].set_fault(Fault::SftpOnly);
+    let (watch, mut watching) = watch();
+    let keywheel = scene.desk.keywheel.clone();
+    let change = request(Strategy::TwoPhase, OnFailure::RollBack);
+    let running = tokio::spawn(async move { keywheel.rotate(&change, watch).await });
+    while let Some(event) = watching.events.recv().await {
+        if let What::Stage { stage: Stage::Prove, state: StageState::Done, .. } = &event.what {
+            watching.stop.send(true)?;
+            break;
+        }
+    }
+    let stopped = running.await??;
+    assert_eq!(stopped.outcome, Outcome::Interrupted, "{stopped:?}");
+    let ended = roll_back(&scene.desk.reopen()?, stopped.change).await?;
+    assert_eq!(ended.outcome, Outcome::RolledBack, "{ended:?}");
+    scene.assert_as_before(0)?;
+    scene.assert_as_before(1)?;
+    scene.assert_no_temporaries()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roll_back_removes_what_a_power_cut_left() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS, OURS]).await?;
+    // The second device loses its power in the middle of the first write, with the temporary file made, and is dead then.
+    let (watch, mut watching) = watch();
+    let keywheel = scene.desk.keywheel.clone();
+    let change = request(Strategy::TwoPhase, OnFailure::RollBack);
+    let running = tokio::spawn(async move { keywheel.rotate(&change, watch).await });
+    while let Some(event) = watching.events.recv().await {
+        if let What::Stage { stage: Stage::Prove, state: StageState::Done, .. } = &event.what {
+            watching.stop.send(true)?;
+            break;
+        }
+    }
+    let stopped = running.await??;
+    let vault: String = scene.desk.keywheel.database().vault_id().chars().take(8).collect();
+    let left = scene.devices[0].home().join(format!(".ssh/.kw-{vault}-{}-1-99.new", stopped.change));
+    std::fs::write(&left, b"half a file")?;
+    let ended = roll_back(&scene.desk.reopen()?, stopped.change).await?;
+    assert_eq!(ended.outcome, Outcome::RolledBack, "{ended:?}");
+    scene.assert_as_before(0)?;
+    scene.assert_no_temporaries()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_session_that_removed_puts_the_old_lines_back() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS, OURS]).await?;
+    let change = request(Strategy::TwoPhase, OnFailure::RollBack);
+    // All sessions of the check are gone when the removal begins; in the first answers after it the new key is refused.
+    let (watch, mut watching) = watch();
+    let keywheel = scene.desk.keywheel.clone();
+    let running = tokio::spawn(async move { keywheel.rotate(&change, watch).await });
+    let mut new = String::new();
+    while let Some(event) = watching.events.recv().await {
+        match &event.what {
+            What::Stage { device, stage: Stage::Prove, state: StageState::Done, .. } if device == "web-1" => {
+                scene.devices[0].cut_all();
+                scene.devices[0].set_fault(Fault::Slow(Duration::from_millis(50)));
+                let credential = scene.desk.keywheel.find_credential("deploy").await?;
+                new = credential.key_version(2).ok_or("version 2")?.public_key.to_openssh();
+            }
+            What::Stage { device, stage: Stage::Remove, state: StageState::Done, .. } if device == "web-1" => {
+                scene.devices[0].add_fault(Fault::RefuseKey(new.clone()));
+                break;
+            }
+            _ => {}
+        }
+    }
+    let finished = running.await??;
+    assert_eq!(finished.outcome, Outcome::PartlyChanged, "{finished:?}");
+    let end = &finished.devices[0];
+    assert_eq!(end.error.as_ref().map(|cause| cause.code.as_str()), Some("key-refused"), "{end:?}");
+    assert!(
+        scene.desk.client.logs_in(&scene.devices[0].target()?, &scene.key.file)?,
+        "nobody gets in any more: {finished:?}"
+    );
+    let old = keywheel_core::key::PublicKey::from_openssh(&scene.key.public)?.fingerprint();
+    assert_eq!(end.accepts, [old], "the device refuses the new key and accepts the old one: {end:?}");
+    scene.devices[0].clear_faults();
+    let (watch, _watching) = keywheel_fleet::watch();
+    let retried = scene.desk.keywheel.retry(finished.change, watch).await?;
+    assert_eq!(retried.outcome, Outcome::Changed, "{retried:?}");
+    scene.assert_changed(0).await?;
+    scene.assert_changed(1).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stage_that_fails_is_told_as_failed() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS]).await?;
+    let (watch, mut watching) = watch();
+    scene.devices[0].set_fault(Fault::Exec(Which::Containing("mv -f".into()), Moment::Refuse));
+    let finished = scene.desk.keywheel.rotate(&request(Strategy::TwoPhase, OnFailure::RollBack), watch).await?;
+    assert_ne!(finished.outcome, Outcome::Changed, "{finished:?}");
+    let mut open = Vec::new();
+    for event in watching.drain() {
+        if let What::Stage { device, stage, state, .. } = event.what {
+            open.retain(|known| *known != (device.clone(), stage));
+            if state == StageState::Running {
+                open.push((device, stage));
+            }
+        }
+    }
+    assert_eq!(open, [], "who watches sees these stages running for ever");
+    scene.assert_as_before(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_away_after_the_point_of_no_return_keeps_both_keys() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS, OURS]).await?;
+    let change = request(Strategy::TwoPhase, OnFailure::RollBack);
+    let wanted = (Stage::Refuse, StageState::Done);
+    let ended = when(&scene, change, "web-1", wanted, |scene| scene.devices[1].stop()).await?;
+    assert_eq!(ended.outcome, Outcome::PartlyChanged, "{ended:?}");
+    scene.devices[1].restart().await?;
+    let both = scene.devices[1].authorized_keys()?;
+    // The retry finds others' right to write the file, which sshd would not accept: a problem of the check.
+    let path = scene.devices[1].authorized_keys_path();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
+    let (watch, _watching) = watch();
+    let retried = scene.desk.keywheel.retry(ended.change, watch).await?;
+    assert_eq!(retried.outcome, Outcome::PartlyChanged, "{retried:?}");
+    assert_eq!(scene.devices[1].authorized_keys()?, both, "nothing goes back by itself after the point of no return");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    let (watch, _watching) = keywheel_fleet::watch();
+    let retried = scene.desk.keywheel.retry(ended.change, watch).await?;
+    assert_eq!(retried.outcome, Outcome::Changed, "{retried:?}");
+    scene.assert_changed(1).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_absence_between_the_stages_is_waited_out() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS, OURS]).await?;
+    let change = request(Strategy::TwoPhase, OnFailure::RollBack);
+    let (watch, mut watching) = watch();
+    let keywheel = scene.desk.keywheel.clone();
+    let running = tokio::spawn(async move { keywheel.rotate(&change, watch).await });
+    while let Some(event) = watching.events.recv().await {
+        if let What::Stage { device, stage: Stage::Check, state: StageState::Done, .. } = &event.what
+            && device == "web-2"
+        {
+            scene.devices[1].stop();
+            break;
+        }
+    }
+    while let Some(event) = watching.events.recv().await {
+        if let What::Stage { device, stage: Stage::Add, state: StageState::Running, .. } = &event.what
+            && device == "web-2"
+        {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            scene.devices[1].restart().await?;
+            break;
+        }
+    }
+    let finished = running.await??;
+    assert_eq!(finished.outcome, Outcome::Changed, "one second's absence takes a whole fleet back: {finished:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_is_for_the_newest_change_and_its_days() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS]).await?;
+    let keywheel = &scene.desk.keywheel;
+    let first = scene.take_back_all().await?;
+    let second = scene.take_back_all().await?;
+    let undo = async |id| {
+        let (watch, _watching) = watch();
+        keywheel.undo(id, watch).await
+    };
+    let error = undo(first.change).await.expect_err("a newer change stands");
+    assert_eq!(error.code(), "no-undo");
+    // A change that was rolled back does not stand, and is no reason against the undo of the one before.
+    scene.devices[0].set_fault(Fault::Exec(Which::Containing("mv -f".into()), Moment::Refuse));
+    let third = scene.take_back_all().await?;
+    assert_eq!(third.outcome, Outcome::RolledBack, "{third:?}");
+    scene.devices[0].clear_faults();
+    let undone = undo(second.change).await?;
+    assert_eq!(undone.outcome, Outcome::Changed, "{undone:?}");
+    let error = undo(second.change).await.expect_err("it was undone already");
+    assert_eq!(error.code(), "no-undo");
+    keywheel.set_setting("days-of-undo", "0").await?;
+    let error = undo(undone.change).await.expect_err("no days of undo");
+    assert_eq!(error.code(), "no-undo");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_go_back_as_one_at_once_does() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS, OURS, OURS, OURS]).await?;
+    scene.devices[2].set_fault(Fault::Exec(Which::Containing("mv -f".into()), Moment::Refuse));
+    for (strategy, on_failure) in [
+        (Strategy::TwoPhase, OnFailure::RollBack),
+        (Strategy::TwoPhase, OnFailure::Continue),
+        (Strategy::DeviceByDevice, OnFailure::Continue),
+    ] {
+        let scene =
+            if on_failure == OnFailure::RollBack { &scene } else { &Scene::new(&[OURS, OURS, OURS, OURS]).await? };
+        scene.devices[2].set_fault(Fault::Exec(Which::Containing("mv -f".into()), Moment::Refuse));
+        let (watch, _watching) = watch();
+        let many = Rotate { at_once: Some(3), ..request(strategy, on_failure) };
+        let finished = scene.desk.keywheel.rotate(&many, watch).await?;
+        if on_failure == OnFailure::RollBack {
+            assert_eq!(finished.outcome, Outcome::RolledBack, "{finished:?}");
+            for index in 0..4 {
+                scene.assert_as_before(index)?;
+            }
+        } else {
+            assert_eq!(finished.outcome, Outcome::PartlyChanged, "{finished:?}");
+            assert_eq!(finished.devices[2].state, DeviceState::RolledBack, "{finished:?}");
+            scene.assert_as_before(2)?;
+            for index in [0, 1, 3] {
+                scene.assert_changed(index).await?;
+            }
+        }
+        scene.assert_no_temporaries()?;
+    }
+    Ok(())
+}
