@@ -11,6 +11,9 @@
 #[path = "all/authorized_keys.rs"]
 mod authorized_keys;
 #[cfg(target_os = "linux")]
+#[path = "all/cli.rs"]
+mod cli;
+#[cfg(target_os = "linux")]
 #[path = "all/demo.rs"]
 mod demo;
 #[path = "all/embedded.rs"]
