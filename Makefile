@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ALL := --locked --workspace
 UNIT := $(ALL) $(if $(filter Linux,$(shell uname -s)),-E 'not package(keywheel-fleet)',--exclude keywheel-fleet)
 
-.PHONY: help build demo run test unit integration window fmt lint types check-types deny advisories setup require
+.PHONY: help build demo shell pictures run test unit integration window fmt lint types check-types deny advisories setup require
 
 help: ## Lists these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -35,6 +35,24 @@ build: setup-build ## Builds target/release/keywheel and target/release/keywheel
 demo: setup-demo ## Changes a key on five devices, live, with nothing of yours involved
 	@cargo build --quiet --locked -p keywheel-fleet --bin demo
 	@exec $(TARGET)/debug/demo
+
+shell: setup-demo ## A shell where keywheel has a keyring and five devices of its own
+	@cargo build --quiet --locked -p keywheel-fleet -p keywheel --bin demo --bin keywheel
+	@exec $(TARGET)/debug/demo -- $${SHELL:-sh}
+
+# Recorded in a terminal of this size; drawn while the last device is at its fourth stage.
+RECORD = env -u NO_COLOR TERM=xterm-256color script -qec 'stty rows 50 cols 100; $(1)' /dev/null </dev/null >$(TARGET)/record.txt
+PICTURE = $(TARGET)/debug/picture docs/pictures/$(1) <$(TARGET)/record.txt
+FAR := far-1      ✓ check ━━ ✓ add ━━ ✓ prove ━━
+
+pictures: setup-demo ## Draws docs/pictures anew, from real runs
+	cargo build --quiet --locked -p keywheel-fleet -p keywheel --bin demo --bin picture --bin keywheel
+	$(call RECORD,$(TARGET)/debug/demo)
+	$(call PICTURE,change.svg 'Key change' '$(FAR) ◐|$(FAR) ◓|$(FAR) ◑|$(FAR) ◒')
+	$(call PICTURE,proof.svg 'Proof')
+	$(call RECORD,$(TARGET)/debug/demo -- $(CURDIR)/docs/pictures/first-change.sh)
+	$(call PICTURE,rotate.svg '$$ keywheel rotate')
+	rm $(TARGET)/record.txt
 
 run: setup-build ## Builds the app and opens its window
 	cargo run --locked -p keywheel-desktop

@@ -36,6 +36,8 @@ use fault::Faults;
 use record::Records;
 use visit::Visit;
 
+/// How long a client may take to close a connection that has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The variable by which the processes of a device are found again.
 const MARK: &str = "KEYWHEEL_FLEET_DEVICE";
 
@@ -464,10 +466,10 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
 fn serve(shared: &Arc<Shared>, mut stream: TcpStream, from: String) {
     let _ = stream.set_nodelay(true);
     let (inner, mut outer) = tokio::io::duplex(64 * 1024);
-    let relay = tokio::spawn(async move {
+    let relaying = tokio::spawn(async move {
         let _ = tokio::io::copy_bidirectional(&mut stream, &mut outer).await;
-    })
-    .abort_handle();
+    });
+    let relay = relaying.abort_handle();
     {
         let mut lines = shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.retain(|line| !line.is_finished());
@@ -483,7 +485,9 @@ fn serve(shared: &Arc<Shared>, mut stream: TcpStream, from: String) {
         if let Ok(session) = russh::server::run_stream(config, inner, Visit::new(line.clone(), from)).await {
             let _ = session.await;
         }
-        // A session that ended by itself ends its connection.
+        // A session that ended by itself ends its connection, but not before its last words have arrived: a server without
+        // a common algorithm has said which ones it has.
+        let _ = tokio::time::timeout(LAST_WORDS, relaying).await;
         line.relay.abort();
     });
 }

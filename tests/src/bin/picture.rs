@@ -1,5 +1,5 @@
-//! Draws what a program wrote on a terminal as an SVG: `picture OUT.svg [TEXT] <RECORD`, up to the frame in which the text
-//! is first seen. The README's pictures are made with it (`make pictures`).
+//! Draws what a program wrote on a terminal as an SVG: `picture OUT.svg [FIRST [UNTIL]] <RECORD`, from the line that begins
+//! with FIRST, and at the first frame that shows UNTIL (or what stands behind a `|`). The README's pictures are made with it (`make pictures`).
 
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
@@ -48,8 +48,8 @@ fn main() -> ExitCode {
 
 fn draw() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let out = arguments.next().ok_or_else(|| io::Error::other("usage: picture OUT.svg [TEXT] <RECORD"))?;
-    let until = arguments.next();
+    let out = arguments.next().ok_or_else(|| io::Error::other("usage: picture OUT.svg [FIRST [UNTIL]] <RECORD"))?;
+    let (first, until) = (arguments.next().unwrap_or_default(), arguments.next());
     let mut record = Vec::new();
     io::stdin().read_to_end(&mut record)?;
     let record = String::from_utf8_lossy(&record).into_owned();
@@ -72,7 +72,9 @@ fn draw() -> io::Result<()> {
             parameters.push(character);
         }
         // Our programs end a frame by switching wrapping on again.
-        if (parameters.as_str(), last) == ("?7", 'h') && until.as_ref().is_some_and(|text| terminal.shows(text)) {
+        if (parameters.as_str(), last) == ("?7", 'h')
+            && until.as_ref().is_some_and(|until| until.split('|').any(|text| terminal.shows(text)))
+        {
             seen = true;
             break;
         }
@@ -81,6 +83,8 @@ fn draw() -> io::Result<()> {
     if !seen {
         return Err(io::Error::other(format!("{:?} is in no frame", until.unwrap_or_default())));
     }
+    let above = terminal.lines.iter().position(|line| text(line).starts_with(&first));
+    terminal.lines.drain(..above.ok_or_else(|| io::Error::other(format!("no line begins with {first:?}")))?);
     std::fs::write(out, terminal.svg())
 }
 
@@ -134,7 +138,7 @@ impl Terminal {
     }
 
     fn shows(&self, text: &str) -> bool {
-        self.lines.iter().any(|line| line.iter().map(|cell| cell.character).collect::<String>().contains(text))
+        self.lines.iter().any(|line| self::text(line).contains(text))
     }
 
     fn svg(&self) -> String {
@@ -149,7 +153,7 @@ impl Terminal {
             let y = MARGIN + row as f64 * HEIGHT + 14.0;
             let mut column = 0;
             for run in line.chunk_by(|one, other| one.style == other.style) {
-                let text: String = run.iter().map(|cell| cell.character).collect();
+                let text = text(run);
                 let start = column + text.len() - text.trim_start().len();
                 column += run.len();
                 let text = text.trim();
@@ -167,6 +171,10 @@ impl Terminal {
         }
         svg + "</svg>\n"
     }
+}
+
+fn text(cells: &[Cell]) -> String {
+    cells.iter().map(|cell| cell.character).collect()
 }
 
 impl Style {

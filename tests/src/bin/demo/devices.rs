@@ -74,7 +74,7 @@ impl Device {
             Ok(PrivateKey::generate(Algorithm::Ed25519, comment)?.public_key().to_openssh())
         };
         let text = match self.kind {
-            Kind::Plain => format!("{}\n{line}\n", other("ana@desk")?),
+            Kind::Plain | Kind::SftpOnly => format!("{}\n{line}\n", other("ana@desk")?),
             Kind::Restricted => format!(
                 "# operations; ask Ana before you change anything here\n\
                  from=\"10.0.0.0/8\" {}\n\
@@ -87,7 +87,6 @@ impl Device {
                 other("monitoring")?,
                 other("ben@desk")?
             ),
-            Kind::SftpOnly => format!("{line}\n"),
             // The last line has no end, which is as much the owner's as any other byte.
             Kind::Slow => format!("{line}\n{}", other("ana@desk")?),
         };

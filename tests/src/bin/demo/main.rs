@@ -1,14 +1,18 @@
 //! `make demo`: a key change on five embedded devices, live, with nothing of the user's involved.
 //!
+//! `demo -- COMMAND…` runs a command with the same devices and keyring in its place, to try `keywheel` by hand.
+//!
 //! Everything it makes lies in one folder below the build folder, and everything it starts ends with it: after its end, by
 //! itself or by a signal, nothing is left.
 
+mod desk;
 mod devices;
 mod folder;
 mod screen;
 mod show;
 mod track;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -24,9 +28,18 @@ use crate::show::Shown;
 #[derive(Debug)]
 enum End {
     Shown(Shown),
+    /// With the exit code of the command that was run in its place.
+    Ran(u8),
     Failed(Trouble),
     /// With the signal's number.
     Stopped(u8),
+}
+
+/// Who heeds the terminal's Ctrl+C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Interrupts {
+    Heeded,
+    LeftToCommand,
 }
 
 fn main() -> ExitCode {
@@ -40,6 +53,7 @@ fn main() -> ExitCode {
     let code = match &end {
         End::Shown(Shown::Changed) => 0,
         End::Shown(Shown::NotChanged) | End::Failed(_) => 1,
+        End::Ran(code) => *code,
         // What shells say of a program that a signal ended.
         End::Stopped(number) => 128 + number,
     };
@@ -54,9 +68,11 @@ fn run(folder: &mut Option<Folder>, screen: &mut Screen) -> End {
         Ok(runtime) => runtime,
         Err(error) => return End::Failed(error.into()),
     };
+    let command: Vec<OsString> = std::env::args_os().skip_while(|argument| argument != "--").skip(1).collect();
     runtime.block_on(async {
         // Before anything is made, so that no signal finds something that nobody removes.
-        let stopped = match stopped() {
+        let interrupts = if command.is_empty() { Interrupts::Heeded } else { Interrupts::LeftToCommand };
+        let stopped = match stopped(interrupts) {
             Ok(stopped) => stopped,
             Err(error) => return End::Failed(error.into()),
         };
@@ -64,22 +80,31 @@ fn run(folder: &mut Option<Folder>, screen: &mut Screen) -> End {
             Ok(made) => folder.insert(made),
             Err(error) => return End::Failed(error.into()),
         };
+        let work = async {
+            if command.is_empty() {
+                return show::demo(folder.path(), screen).await.map(End::Shown);
+            }
+            let status = desk::run(folder.path(), &command).await?;
+            Ok(End::Ran(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+        };
         tokio::select! {
             biased;
             number = stopped => End::Stopped(number),
-            shown = show::demo(folder.path(), screen) => shown.map_or_else(End::Failed, End::Shown),
+            end = work => end.unwrap_or_else(End::Failed),
         }
     })
 }
 
 /// Waits for Ctrl+C and its like, and gives the signal's number.
-fn stopped() -> io::Result<impl Future<Output = u8>> {
+///
+/// A command that is run in the demo's place gets the terminal's Ctrl+C as well, and it is for the command to heed it.
+fn stopped(interrupts: Interrupts) -> io::Result<impl Future<Output = u8>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     Ok(async move {
         tokio::select! {
-            _ = interrupt.recv() => 2,
+            _ = interrupt.recv(), if interrupts == Interrupts::Heeded => 2,
             _ = terminate.recv() => 15,
             _ = hang_up.recv() => 1,
         }
@@ -97,6 +122,7 @@ fn tell_end(end: &End, removed: &io::Result<()>, screen: &mut Screen) -> io::Res
         writeln!(io::stderr(), "{causes}")?;
     }
     match removed {
+        Ok(()) if matches!(end, End::Ran(_)) => Ok(()),
         Ok(()) if matches!(end, End::Stopped(_)) => {
             screen.line("\nStopped. Everything the demo made is removed again.")
         }

@@ -114,7 +114,7 @@ async fn check(keywheel: &Keywheel, screen: &mut Screen) -> Result<(), Trouble> 
         let way = finding.method.as_deref().unwrap_or("no way");
         let about = format!("by {way}, the key on {lines} line{}", if lines == 1 { "" } else { "s" });
         screen.line(&format!("  {:<10} {state}  {}", finding.device, screen.paint(Paint::Quiet, &about)))?;
-        for problem in finding.problems {
+        for problem in finding.problems.iter().chain(&finding.warnings) {
             screen.line(&format!("    {} {}", problem.message, problem.hint))?;
         }
     }

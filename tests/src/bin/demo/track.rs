@@ -11,7 +11,7 @@ const STAGES: [Stage; 5] = [Stage::Check, Stage::Add, Stage::Prove, Stage::Remov
 /// The pictures of a stage under way, one after the other.
 const TURNING: [&str; 4] = ["◐", "◓", "◑", "◒"];
 /// From the device's name to the end of the time.
-const WIDTH: usize = 72;
+const WIDTH: usize = 71;
 const TURN: Duration = Duration::from_millis(120);
 
 /// The rows.
