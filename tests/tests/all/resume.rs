@@ -472,3 +472,102 @@ async fn an_installation_that_is_rolled_back_leaves_every_byte() -> Result<(), T
     scene.assert_as_before(1)?;
     scene.assert_no_temporaries()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rolled_back_after_the_point_of_no_return_is_as_before() -> Result<(), Trouble> {
+    for strategy in [Strategy::TwoPhase, Strategy::DeviceByDevice] {
+        let scene = Scene::new(&[OURS, LIKE_OPENSSH, OURS]).await?;
+        scene.devices[1].set_fault(Fault::AcceptKey(scene.key.public.clone()));
+        let partly = {
+            let (watch, _watching) = watch();
+            scene.desk.keywheel.rotate(&request(strategy, OnFailure::Continue), watch).await?
+        };
+        assert_eq!(partly.outcome, Outcome::PartlyChanged, "{partly:?}");
+        scene.devices[1].clear_faults();
+        // One device is away, so that the way back is broken off; it ends when the device is there again.
+        scene.devices[0].stop();
+        let other = scene.desk.reopen()?;
+        let ended = roll_back(&other, partly.change).await?;
+        assert_eq!(ended.outcome, Outcome::Interrupted, "{strategy:?}: {ended:?}");
+        scene.devices[0].restart().await?;
+        let ended = roll_back(&scene.desk.reopen()?, partly.change).await?;
+        assert_eq!(ended.outcome, Outcome::RolledBack, "{strategy:?}: {ended:?}");
+        let old = keywheel_core::key::PublicKey::from_openssh(&scene.key.public)?.fingerprint();
+        for index in 0..3 {
+            scene.assert_as_before(index)?;
+            assert_eq!(ended.devices[index].accepts, std::slice::from_ref(&old), "{strategy:?}: {ended:?}");
+        }
+        let credential = other.find_credential("deploy").await?;
+        assert_eq!(credential.current_key().map(|key| key.version), Some(1), "the old key is the current one again");
+        assert_eq!(credential.key_version(2).ok_or("version 2")?.state, VersionState::Retired);
+        scene.assert_no_temporaries()?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_credentials_session_puts_the_old_lines_back() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS]).await?;
+    let other = scene.desk.client.key("other", "ed25519")?;
+    scene.desk.credential("other", scene.devices[0].account(), &other.file, &scene.ids).await?;
+    let text = format!("{}\n{}\n", scene.key.public, other.public);
+    scene.devices[0].write_authorized_keys(text.as_bytes())?;
+    scene.devices[0].set_fault(Fault::Slow(Duration::from_millis(50)));
+    let change = Rotate { auth_with: Some("other".into()), ..request(Strategy::TwoPhase, OnFailure::RollBack) };
+    let (watch, mut watching) = watch();
+    let keywheel = scene.desk.keywheel.clone();
+    let running = tokio::spawn(async move { keywheel.rotate(&change, watch).await });
+    while let Some(event) = watching.events.recv().await {
+        if let What::Stage { stage: Stage::Remove, state: StageState::Done, .. } = &event.what {
+            let credential = scene.desk.keywheel.find_credential("deploy").await?;
+            let new = credential.key_version(2).ok_or("version 2")?.public_key.to_openssh();
+            scene.devices[0].add_fault(Fault::RefuseKey(new));
+            break;
+        }
+    }
+    let finished = running.await??;
+    assert_eq!(finished.outcome, Outcome::PartlyChanged, "{finished:?}");
+    assert!(scene.desk.client.logs_in(&scene.devices[0].target()?, &scene.key.file)?, "{finished:?}");
+    let ended = roll_back(&scene.desk.reopen()?, finished.change).await?;
+    assert_eq!(ended.outcome, Outcome::RolledBack, "{ended:?}");
+    assert_eq!(String::from_utf8_lossy(&scene.devices[0].authorized_keys()?), text);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_device_under_two_names_is_changed_once() -> Result<(), Trouble> {
+    for strategy in [Strategy::TwoPhase, Strategy::DeviceByDevice] {
+        let scene = Scene::new(&[OURS]).await?;
+        let device = &scene.devices[0];
+        let twin = scene.desk.device_at("twin", device.port(), &device.host_keys_public()?).await?;
+        let ids = [scene.ids[0], twin];
+        let key = scene.desk.client.key("twice", "ed25519")?;
+        let text = format!("{}\n# end\n", key.public);
+        device.write_authorized_keys(text.as_bytes())?;
+        scene.desk.credential("twice", device.account(), &key.file, &ids).await?;
+        let findings = scene.desk.keywheel.check("twice", None).await?;
+        let warned = findings[1].warnings.iter().any(|warning| warning.code == "same-device");
+        assert!(warned, "the check says so: {findings:?}");
+        let (watch, _watching) = watch();
+        let twice = Rotate { credential: "twice".into(), ..request(strategy, OnFailure::RollBack) };
+        let finished = scene.desk.keywheel.rotate(&twice, watch).await?;
+        assert_eq!(finished.outcome, Outcome::Changed, "{strategy:?}: {finished:?}");
+        let credential = scene.desk.keywheel.find_credential("twice").await?;
+        let new = credential.current_key().ok_or("a key")?.public_key.to_openssh();
+        assert_eq!(String::from_utf8_lossy(&device.authorized_keys()?), format!("{new}\n# end\n"));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jump_connection_that_is_dead_is_opened_anew() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS, OURS]).await?;
+    let edit = keywheel_core::device::EditDevice { jump: Some(Some(scene.ids[0])), ..Default::default() };
+    scene.desk.keywheel.edit_device(scene.ids[1], edit).await?;
+    let change = request(Strategy::TwoPhase, OnFailure::RollBack);
+    let wanted = (Stage::Add, StageState::Done);
+    let finished = when(&scene, change, "web-1", wanted, |scene| scene.devices[0].cut_all()).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    scene.assert_changed(0).await?;
+    scene.assert_changed(1).await
+}

@@ -17,7 +17,7 @@ use crate::{
     audit::{self, Action},
     authorized_keys,
     catalogue::{Credential, CredentialId, OnFailure, Strategy, key_version},
-    error::{Error, Explain},
+    error::{Error, Explain, Report},
     journal::{self, Begin, Change, ChangeId, ChangeState, JournalError, Kind, Snapshot},
     key::Algorithm,
     keywheel::Keywheel,
@@ -145,6 +145,7 @@ impl Keywheel {
             })
             .await?;
         let work = Arc::new(work);
+        let twins = twins(&snapshot.devices);
         let mut waiting = snapshot.devices.into_iter().enumerate();
         let mut running = JoinSet::new();
         let mut findings = Vec::new();
@@ -162,6 +163,16 @@ impl Keywheel {
                         std::panic::resume_unwind(panic);
                     }
                 }
+            }
+        }
+        for (position, (finding, _)) in &mut findings {
+            if let Some((_, twin)) = twins.iter().find(|(at, _)| at == position) {
+                finding.warnings.push(Report {
+                    code: "same-device".into(),
+                    message: format!("\"{}\" has the same address and port as \"{twin}\".", finding.device),
+                    hint: "Both are one device for the change; take one of them off the credential.".into(),
+                    subject: Some(finding.device.clone()),
+                });
             }
         }
         findings.sort_by_key(|(position, _)| *position);
@@ -614,6 +625,18 @@ struct Begun {
     strategy: Strategy,
     on_failure: OnFailure,
     at_once: usize,
+}
+
+/// The devices that are reached just as an earlier one is, by their places, with that one's name.
+fn twins(devices: &[journal::SnapshotDevice]) -> Vec<(usize, String)> {
+    let same = |one: &journal::SnapshotDevice, other: &journal::SnapshotDevice| {
+        one.port == other.port && one.address.eq_ignore_ascii_case(&other.address) && one.jump == other.jump
+    };
+    let pairs = devices.iter().enumerate().filter_map(|(position, device)| {
+        let earlier = devices.iter().take(position).find(|earlier| same(earlier, device))?;
+        Some((position, earlier.name.clone()))
+    });
+    pairs.collect()
 }
 
 async fn look_at(
