@@ -2,7 +2,7 @@
 
 use keywheel_core::rotation::{Rotate, decide::Outcome};
 use keywheel_fleet::{
-    ClientKey, Desk, Embedded, Sshd, Trouble, available,
+    Account, ClientKey, Desk, Embedded, Sshd, Trouble, available,
     embedded::{Allowed, Config},
     watch,
 };
@@ -276,5 +276,26 @@ async fn a_password_that_is_asked_for_by_prompts_alone_is_enough() -> Result<(),
     let finished = desk.keywheel.install(&request, watch).await?;
     assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
     assert!(desk.client.logs_in(&device.target()?, &key.file)?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_rc_file_that_leaves_a_program_behind_does_not_hold_a_change_up() -> Result<(), Trouble> {
+    let account = Account::new("deploy").shell("/bin/bash");
+    let Some(sshd) = available(Sshd::builder().account(account).start())? else { return Ok(()) };
+    let desk = Desk::open()?;
+    for name in ["connection-timeout", "stage-timeout"] {
+        desk.keywheel.set_setting(name, "3").await?;
+    }
+    let key = desk.client.key("deploy", "ed25519")?;
+    sshd.write_authorized_keys(format!("{}\n", key.public).as_bytes())?;
+    // What is left behind holds the program's standard output open, so that sshd does not close the channel.
+    std::fs::write(sshd.home().join(".bashrc"), "sleep 20 &\n")?;
+    let id = desk.device("web-1", &sshd).await?;
+    desk.credential("deploy", "deploy", &key.file, &[id]).await?;
+    let (watch, _watching) = watch();
+    let request = Rotate { credential: "deploy".into(), ..Rotate::default() };
+    let finished = desk.keywheel.rotate(&request, watch).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
     Ok(())
 }

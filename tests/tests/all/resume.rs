@@ -571,3 +571,18 @@ async fn a_jump_connection_that_is_dead_is_opened_anew() -> Result<(), Trouble> 
     scene.assert_changed(0).await?;
     scene.assert_changed(1).await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_took_itself_off_is_not_rolled_back_into_a_dead_end() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS, OURS]).await?;
+    scene.devices[1].stop();
+    let partly = take_off(&scene).await?;
+    assert_eq!(partly.outcome, Outcome::PartlyChanged, "{partly:?}");
+    let error = roll_back(&scene.desk.keywheel, partly.change).await.expect_err("nothing logs in there any more");
+    assert!(error.to_string().contains("can't be rolled back"), "{error}");
+    scene.devices[1].restart().await?;
+    let (watch, _watching) = watch();
+    let retried = scene.desk.keywheel.retry(partly.change, watch).await?;
+    assert_eq!(retried.outcome, Outcome::Changed, "the way forward stays open: {retried:?}");
+    Ok(())
+}

@@ -7,7 +7,7 @@ use tokio::{sync::mpsc::UnboundedSender, task::JoinSet, time::sleep};
 
 use super::{
     Driver, Finding, Finished, RotationError, Watch, Work,
-    decide::{Direction, Outcome},
+    decide::{Direction, Outcome, Standing},
     device::DeviceRun,
     event::{Event, What},
     plan::{WorkPlan, algorithm_like, jump_credentials},
@@ -344,6 +344,14 @@ impl Keywheel {
         if !allowed(state) {
             return Err(JournalError::StateForbids { id, state, action: participle }.into());
         }
+        let back = direction == Some(Direction::Back);
+        if back && change.kind == Kind::Uninstall && change.snapshot.auth_with.is_none() {
+            // Going back would fail where the key is off, and bar the way forward.
+            let devices = self.database().run_read(move |connection| journal::device::list(connection, id)).await?;
+            if devices.iter().any(|device| device.standing == Standing::Changed) {
+                return Err(RotationError::NoWayBack { id }.into());
+            }
+        }
         self.vault().check().await?;
         self.wait_for_late_writes(&change).await?;
         let old = match change.from_version {
@@ -538,7 +546,7 @@ impl Keywheel {
 
     /// Ends a change that could not even be set up.
     async fn give_up(&self, id: ChangeId, error: &Error) -> Result<(), Error> {
-        let (report, now) = (crate::error::Report::of(error), self.now());
+        let (report, now) = (Report::of(error), self.now());
         Ok(self
             .database()
             .run_write(move |transaction| {
