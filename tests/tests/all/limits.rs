@@ -2,7 +2,7 @@
 
 use keywheel_core::rotation::{Rotate, decide::Outcome};
 use keywheel_fleet::{
-    ClientKey, Desk, Embedded, Sshd, Trouble, available,
+    Account, ClientKey, Desk, Embedded, Sshd, Trouble, available,
     embedded::{Allowed, Config},
     watch,
 };
@@ -157,7 +157,9 @@ async fn a_server_that_does_not_take_the_new_algorithm_is_left_as_it_was() -> Re
     let algorithm = Some("ed25519".parse()?);
     let request = Rotate { credential: "deploy".into(), algorithm, ..Rotate::default() };
     let finished = place.desk.keywheel.rotate(&request, watch).await?;
-    assert!(matches!(finished.outcome, Outcome::Failed | Outcome::RolledBack), "{finished:?}");
+    assert_eq!(finished.outcome, Outcome::Failed, "its configuration says so before anything is written: {finished:?}");
+    let cause = finished.devices[0].error.as_ref().ok_or("a cause")?;
+    assert_eq!(cause.code, "algorithm-not-accepted");
     place.assert_as_before()
 }
 
@@ -229,4 +231,71 @@ async fn a_symbolic_link_stays_one() -> Result<(), Trouble> {
     assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
     assert!(std::fs::symlink_metadata(ssh.join("authorized_keys"))?.is_symlink(), "the link became a file");
     place.assert_changed().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_the_configuration_names_is_found() -> Result<(), Trouble> {
+    let Some(place) = Place::new(&["AuthorizedKeysFile .keys/%u"], "ed25519").await? else { return Ok(()) };
+    let home = place.sshds[0].home();
+    let (from, to) = (home.join(".ssh/authorized_keys"), home.join(".keys").join(place.sshds[0].account()));
+    let (user, group) = owner(&place)?;
+    std::fs::create_dir(home.join(".keys"))?;
+    std::os::unix::fs::chown(home.join(".keys"), Some(user), Some(group))?;
+    std::fs::rename(&from, &to)?;
+    let finished = place.rotate().await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    let credential = place.desk.keywheel.find_credential("deploy").await?;
+    let current = credential.current_key().ok_or("a current key")?.public_key.to_openssh();
+    assert_eq!(std::fs::read_to_string(&to)?, format!("# first\n{current}\n"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_does_not_admit_this_machine_stops_the_check() -> Result<(), Trouble> {
+    let Some(place) = Place::new(&[""], "ed25519").await? else { return Ok(()) };
+    let text = format!("from=\"192.0.2.1\" {}\n", place.key.public);
+    place.sshds[0].write_authorized_keys(text.as_bytes())?;
+    let finished = place.rotate().await?;
+    assert_eq!(finished.outcome, Outcome::Failed, "{finished:?}");
+    assert_eq!(place.sshds[0].authorized_keys()?, text.as_bytes());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_asked_for_by_prompts_alone_is_enough() -> Result<(), Trouble> {
+    let desk = Desk::open()?;
+    let key = desk.client.key("deploy", "ed25519")?;
+    let prompts = vec![("Password: ".to_owned(), "correct horse".to_owned())];
+    let device = Embedded::start(Config { prompts, ..Config::default() }).await?;
+    let id = desk.device_at("web-1", device.port(), &device.host_keys_public()?).await?;
+    desk.credential("deploy", device.account(), &key.file, &[id]).await?;
+    desk.password("admin", device.account(), "correct horse", &[id]).await?;
+    let (watch, _watching) = watch();
+    let request =
+        keywheel_core::rotation::Install { credential: "deploy".into(), auth_with: "admin".into(), options: None };
+    let finished = desk.keywheel.install(&request, watch).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    assert!(desk.client.logs_in(&device.target()?, &key.file)?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_rc_file_that_leaves_a_program_behind_does_not_hold_a_change_up() -> Result<(), Trouble> {
+    let account = Account::new("deploy").shell("/bin/bash");
+    let Some(sshd) = available(Sshd::builder().account(account).start())? else { return Ok(()) };
+    let desk = Desk::open()?;
+    for name in ["connection-timeout", "stage-timeout"] {
+        desk.keywheel.set_setting(name, "3").await?;
+    }
+    let key = desk.client.key("deploy", "ed25519")?;
+    sshd.write_authorized_keys(format!("{}\n", key.public).as_bytes())?;
+    // What is left behind holds the program's standard output open, so that sshd does not close the channel.
+    std::fs::write(sshd.home().join(".bashrc"), "sleep 20 &\n")?;
+    let id = desk.device("web-1", &sshd).await?;
+    desk.credential("deploy", "deploy", &key.file, &[id]).await?;
+    let (watch, _watching) = watch();
+    let request = Rotate { credential: "deploy".into(), ..Rotate::default() };
+    let finished = desk.keywheel.rotate(&request, watch).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    Ok(())
 }

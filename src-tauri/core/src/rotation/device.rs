@@ -133,6 +133,15 @@ impl DeviceRun {
         let found = match checked {
             Ok(found) => found,
             Err(Failure::Broken(error)) => return Err(Failure::Broken(error)),
+            // Who would look was taken out by a process that could not see it any more; `refuse` asks once again.
+            Err(Failure::Cause(cause))
+                if work.kind == Kind::Uninstall
+                    && self.standing == Standing::Removing
+                    && cause.code == "authentication-refused" =>
+            {
+                work.stage(self.name(), Stage::Check, StageState::Done, "the key does not log in any more");
+                return Ok(());
+            }
             Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
                 self.found = None;
                 return self.failed(Stage::Check, cause);
@@ -830,7 +839,10 @@ impl DeviceRun {
             {
                 self.login(old, Direction::Back).await?.close().await;
             }
-            self.note_accepts(new, false);
+            // Lines of it that stood there before are not ours, and stay.
+            if !remembered.added.is_empty() && !remembered.stood_before {
+                self.note_accepts(new, false);
+            }
         }
         self.standing = Standing::Back;
         self.state = DeviceState::RolledBack;
@@ -875,6 +887,7 @@ impl DeviceRun {
             if of != device || matches!(effect.result, Some(EffectResult::Failed { .. })) {
                 continue;
             }
+            remembered.stood_before |= write.write == WriteKind::Add && write.stood_before > 0;
             let lines = |lines: Vec<Bytes>| lines.into_iter().map(|line| line.0).collect::<Vec<_>>();
             match write.write {
                 WriteKind::Add => Remembered::keep(&mut remembered.added, write.path, lines(write.added)),
@@ -1086,6 +1099,8 @@ enum Verdict {
 struct Remembered {
     added: Vec<(String, Vec<Vec<u8>>)>,
     removed: Vec<(String, Vec<Vec<u8>>)>,
+    /// Whether lines of the new key stood there that are not ours.
+    stood_before: bool,
 }
 
 impl Remembered {
