@@ -11,6 +11,9 @@
 #[path = "all/authorized_keys.rs"]
 mod authorized_keys;
 #[cfg(target_os = "linux")]
+#[path = "all/cli.rs"]
+mod cli;
+#[cfg(target_os = "linux")]
 #[path = "all/demo.rs"]
 mod demo;
 #[path = "all/embedded.rs"]
@@ -22,6 +25,10 @@ mod fleet;
 #[cfg(target_os = "linux")]
 #[path = "all/keyring.rs"]
 mod keyring;
+#[path = "all/limits.rs"]
+mod limits;
+#[path = "all/resume.rs"]
+mod resume;
 #[path = "all/rotation.rs"]
 mod rotation;
 #[path = "all/secrets.rs"]

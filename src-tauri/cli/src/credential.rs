@@ -122,7 +122,7 @@ pub(crate) struct AddCredential {
     #[arg(long, value_name = "FILE")]
     import: Option<PathBuf>,
     /// Read the passphrase of that file from standard input
-    #[arg(long, requires = "import")]
+    #[arg(long, requires = "import", conflicts_with_all = ["generate", "password_stdin"])]
     passphrase_stdin: bool,
     /// Read the password from standard input
     #[arg(long)]

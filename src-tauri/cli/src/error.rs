@@ -90,7 +90,7 @@ pub(crate) enum Asked {
 pub(crate) enum Failure {
     /// The core's answer.
     #[error(transparent)]
-    Core(#[from] Error),
+    Core(Box<Error>),
     /// This shell's own.
     #[error(transparent)]
     Shell(#[from] ShellError),
@@ -100,7 +100,7 @@ impl Failure {
     /// The error with its two sentences.
     pub(crate) fn explain(&self) -> &dyn Explain {
         match self {
-            Self::Core(error) => error,
+            Self::Core(error) => error.as_ref(),
             Self::Shell(error) => error,
         }
     }
@@ -114,12 +114,18 @@ impl Failure {
     }
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Core(Box::new(error))
+    }
+}
+
 /// Lets `?` take any error of one of the core's modules.
 macro_rules! from_modules {
     ($($error:ty),+ $(,)?) => {
         $(impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self::Core(error.into())
+                Error::from(error).into()
             }
         })+
     };
@@ -437,9 +443,9 @@ mod tests {
         let id = keywheel_core::journal::ChangeId(7);
         let source = Box::new(Error::Vault(keywheel_core::vault::VaultError::Locked));
         let interrupted = keywheel_core::rotation::RotationError::Interrupted { id, source };
-        assert_eq!(Failure::Core(interrupted.into()).ending().status(), 4, "it was begun, and can be resumed");
+        assert_eq!(Failure::from(Error::from(interrupted)).ending().status(), 4, "it was begun, and can be resumed");
         let busy = keywheel_core::lock::LockError::Busy { credential: "deploy".to_owned() };
-        assert_eq!(Failure::Core(busy.into()).ending().status(), 1);
+        assert_eq!(Failure::from(Error::from(busy)).ending().status(), 1);
         let ended = ShellError::ChangeEnded { credential: "deploy".to_owned(), ending: Ending::Partly };
         assert_eq!(Failure::from(ended).ending().status(), 3);
     }

@@ -27,7 +27,7 @@ use secrecy::SecretString;
 
 pub use self::{
     answer::{Answer, Unknown},
-    connection::{Connection, Connector, LogIn},
+    connection::{Connection, Connector, Entry, LogIn},
     error::RemoteError,
     session::Session,
 };

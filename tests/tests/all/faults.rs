@@ -14,19 +14,19 @@ use keywheel_fleet::{
     watch,
 };
 
-const OTHERS: &str = "# theirs\ncommand=\"true\",no-pty ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB other\n";
+pub(crate) const OTHERS: &str = "# theirs\ncommand=\"true\",no-pty ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB other\n";
 
 /// Embedded devices under one credential "deploy", with timeouts of a second.
-struct Scene {
-    desk: Desk,
-    devices: Vec<Embedded>,
-    ids: Vec<DeviceId>,
-    key: ClientKey,
-    text: Vec<u8>,
+pub(crate) struct Scene {
+    pub(crate) desk: Desk,
+    pub(crate) devices: Vec<Embedded>,
+    pub(crate) ids: Vec<DeviceId>,
+    pub(crate) key: ClientKey,
+    pub(crate) text: Vec<u8>,
 }
 
 impl Scene {
-    async fn new(versions: &[&str]) -> Result<Self, Trouble> {
+    pub(crate) async fn new(versions: &[&str]) -> Result<Self, Trouble> {
         let desk = Desk::open()?;
         for name in ["connection-timeout", "stage-timeout"] {
             desk.keywheel.set_setting(name, "1").await?;
@@ -45,7 +45,7 @@ impl Scene {
         Ok(Self { desk, devices, ids, key, text })
     }
 
-    async fn rotate(&self, on_failure: OnFailure, strategy: Strategy) -> Result<Finished, Trouble> {
+    pub(crate) async fn rotate(&self, on_failure: OnFailure, strategy: Strategy) -> Result<Finished, Trouble> {
         let (watch, _watching) = watch();
         let request = Rotate {
             credential: "deploy".into(),
@@ -56,12 +56,12 @@ impl Scene {
         Ok(self.desk.keywheel.rotate(&request, watch).await?)
     }
 
-    async fn take_back_all(&self) -> Result<Finished, Trouble> {
+    pub(crate) async fn take_back_all(&self) -> Result<Finished, Trouble> {
         self.rotate(OnFailure::RollBack, Strategy::TwoPhase).await
     }
 
     /// Asserts that a device is on the new key (version 2), and that no other byte of its file is changed.
-    async fn assert_changed(&self, index: usize) -> Result<(), Trouble> {
+    pub(crate) async fn assert_changed(&self, index: usize) -> Result<(), Trouble> {
         let device = &self.devices[index];
         let credential = self.desk.keywheel.find_credential("deploy").await?;
         let new = credential.key_version(2).ok_or("version 2")?.public_key.to_openssh();
@@ -73,7 +73,7 @@ impl Scene {
     }
 
     /// Asserts that a device is as it was before.
-    fn assert_as_before(&self, index: usize) -> Result<(), Trouble> {
+    pub(crate) fn assert_as_before(&self, index: usize) -> Result<(), Trouble> {
         let device = &self.devices[index];
         assert_eq!(
             String::from_utf8_lossy(&device.authorized_keys()?),
@@ -84,7 +84,7 @@ impl Scene {
         Ok(())
     }
 
-    fn assert_no_temporaries(&self) -> Result<(), Trouble> {
+    pub(crate) fn assert_no_temporaries(&self) -> Result<(), Trouble> {
         for device in &self.devices {
             for entry in std::fs::read_dir(device.home().join(".ssh"))? {
                 let name = entry?.file_name();
@@ -95,8 +95,8 @@ impl Scene {
     }
 }
 
-const OURS: &str = "SSH-2.0-KeywheelFleet_1";
-const LIKE_OPENSSH: &str = "SSH-2.0-OpenSSH_9.9";
+pub(crate) const OURS: &str = "SSH-2.0-KeywheelFleet_1";
+pub(crate) const LIKE_OPENSSH: &str = "SSH-2.0-OpenSSH_9.9";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_file_is_written_before_its_predecessors_are_through_with_the_phase() -> Result<(), Trouble> {
@@ -340,6 +340,7 @@ async fn a_keyring_that_fails_before_the_first_write_leaves_every_device_untouch
     let error = scene.desk.keywheel.rotate(&request, watch).await.expect_err("the candidate can't be stored");
     scene.desk.vault.set_fault(None);
     assert!(error.code().starts_with("keyring"), "{error}: {}", error.code());
+    assert_ne!(error.class(), keywheel_core::error::Class::Interrupted, "there is nothing to resume: {error}");
     scene.assert_as_before(0)?;
     let wrote = scene.devices[0].records().into_iter().any(|record| match record.event {
         Event::Command { text, .. } => text.contains("mv -f"),

@@ -81,7 +81,10 @@ impl Desk {
 
     async fn log_in_as(&self, account: &str, timeouts: Timeouts) -> Session {
         let connection = Connector::new(timeouts).connect(&self.route()).await.unwrap();
-        connection.enter(account, &[Secret::Key(Arc::clone(&self.key))]).await.unwrap().0
+        match connection.enter(account, &[Secret::Key(Arc::clone(&self.key))]).await.unwrap() {
+            keywheel_core::remote::Entry::Entered(session, _) => *session,
+            keywheel_core::remote::Entry::HungUp(_) => panic!("one secret needs no second connection"),
+        }
     }
 
     /// What stands in `.ssh` besides the file itself.

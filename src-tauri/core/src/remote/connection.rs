@@ -88,7 +88,15 @@ impl Connector {
             }
             Some(jump) => {
                 let session = self.jump_session(jump).await?;
-                let stream = session.direct_tcpip(target, limit).await?;
+                let stream = match session.direct_tcpip(target, limit).await {
+                    Ok(stream) => stream,
+                    Err(error @ (RemoteError::Timeout { .. } | RemoteError::Cut { .. })) => {
+                        // It may be dead without having said so; the next try gets a connection of its own.
+                        self.forget_jump(jump, &session).await;
+                        return Err(error);
+                    }
+                    Err(error) => return Err(error),
+                };
                 let stream = Listening { stream, version_seen: Arc::clone(&version_seen) };
                 (timeout(limit, client::connect_stream(config, stream, observer)).await, Some(session))
             }
@@ -112,22 +120,37 @@ impl Connector {
         })
     }
 
+    /// Lets go of a jump device's connection, unless another one has taken its place.
+    async fn forget_jump(&self, jump: &Jump, session: &Arc<Session>) {
+        let mut jumps = self.jumps.lock().await;
+        jumps.retain(|name, known| !(*name == jump_name(jump) && Arc::ptr_eq(known, session)));
+    }
+
     /// A logged-in connection to a jump device: the one that stands, or a new one.
     async fn jump_session(&self, jump: &Jump) -> Result<Arc<Session>, RemoteError> {
-        let target = &jump.route.target;
-        let name = (target.address.clone(), target.port, jump.username.clone());
+        let name = jump_name(jump);
         let mut jumps = self.jumps.lock().await;
         if let Some(session) = jumps.get(&name)
             && session.is_open()
         {
             return Ok(Arc::clone(session));
         }
-        let connection = Box::pin(self.connect(&jump.route)).await?;
-        let (session, _) = connection.enter(&jump.username, &jump.secrets).await?;
-        let session = Arc::new(session);
+        let mut secrets = jump.secrets.as_slice();
+        let session = loop {
+            let connection = Box::pin(self.connect(&jump.route)).await?;
+            match connection.enter(&jump.username, secrets).await? {
+                Entry::Entered(session, _) => break Arc::<Session>::from(session),
+                Entry::HungUp(next) => secrets = secrets.get(next..).unwrap_or_default(),
+            }
+        };
         jumps.insert(name, Arc::clone(&session));
         Ok(session)
     }
+}
+
+fn jump_name(jump: &Jump) -> JumpName {
+    let target = &jump.route.target;
+    (target.address.clone(), target.port, jump.username.clone())
 }
 
 /// The host key algorithms to offer for keys of these types (RFC 8332 for RSA: never with SHA-1).
@@ -299,6 +322,16 @@ pub enum LogIn {
     Not(Answer, Option<Box<Connection>>),
 }
 
+/// How an entry with several secrets went.
+#[derive(Debug)]
+pub enum Entry {
+    /// The account is entered, with the secret of this index.
+    Entered(Box<Session>, usize),
+    /// The server hung up after the refusal of the secrets before this index, as `MaxAuthTries 1` does; the others are for
+    /// a connection of their own.
+    HungUp(usize),
+}
+
 impl Connection {
     /// The server's version line, such as `SSH-2.0-OpenSSH_9.2p1`.
     pub fn server_version(&self) -> String {
@@ -373,23 +406,22 @@ impl Connection {
 
     /// Logs in with the first of these secrets that is accepted, and tells which one it was.
     ///
-    /// All are tried on this one connection, so that refused ones cost the account and our address nothing when the
-    /// last one is accepted.
+    /// All are tried on this one connection as long as it stands, so that refused ones cost the account and our address
+    /// nothing when the last one is accepted.
     ///
     /// # Errors
     ///
     /// [`RemoteError::AuthenticationRefused`] when all are refused; [`RemoteError::SecondFactor`];
     /// [`RemoteError::Unclear`].
-    pub async fn enter(self, username: &str, secrets: &[Secret]) -> Result<(Session, usize), RemoteError> {
+    pub async fn enter(self, username: &str, secrets: &[Secret]) -> Result<Entry, RemoteError> {
         let device = self.target.name.clone();
-        let refused = || RemoteError::AuthenticationRefused { device: device.clone(), username: username.to_owned() };
         let mut connection = Some(self);
         for (index, secret) in secrets.iter().enumerate() {
             let Some(current) = connection.take() else {
-                return Err(refused());
+                return Ok(Entry::HungUp(index));
             };
             match current.log_in(username, secret).await {
-                LogIn::Accepted(session) => return Ok((*session, index)),
+                LogIn::Accepted(session) => return Ok(Entry::Entered(session, index)),
                 LogIn::Not(Answer::Refused | Answer::Accepted, rest) => connection = rest.map(|rest| *rest),
                 LogIn::Not(Answer::Partial, _) => {
                     return Err(RemoteError::SecondFactor { device, username: username.to_owned() });
@@ -399,7 +431,7 @@ impl Connection {
                 }
             }
         }
-        Err(refused())
+        Err(RemoteError::AuthenticationRefused { device, username: username.to_owned() })
     }
 
     fn ending(&self) -> Ending {

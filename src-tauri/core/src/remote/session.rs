@@ -19,6 +19,9 @@ use crate::key::PublicKey;
 /// For how long an "open failed" is tried again: under `MaxSessions 1` it comes right after a close.
 const SESSION_PATIENCE: Duration = Duration::from_secs(2);
 
+/// For how long more output is waited for once the program has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// No answer of ours is larger: a file of 16 MiB and what is said about it.
 const ANSWER_LIMIT: usize = 20 * 1024 * 1024;
 
@@ -145,7 +148,12 @@ impl Session {
                     break;
                 }
             }
-            match channel.wait().await {
+            // What an rc file left behind may hold the channel open for ever; what the program said is on its way by then.
+            let word = match ended {
+                false => channel.wait().await,
+                true => timeout(LAST_WORDS, channel.wait()).await.unwrap_or(None),
+            };
+            match word {
                 Some(ChannelMsg::Data { data }) => {
                     heard = heard.saturating_add(data.len());
                     if heard > ANSWER_LIMIT {

@@ -211,6 +211,12 @@ fn back(facts: &Facts, busy: usize) -> Next {
 }
 
 fn forward(facts: &Facts, busy: usize) -> Next {
+    // A process that died between the two has left the original device on a key that is not the current one yet.
+    let original_changed = facts.devices.first().is_some_and(|original| original.standing == Standing::Changed);
+    if original_changed && !facts.past_no_return && facts.phases == Phases::Both && facts.strategy != Strategy::TwoPhase
+    {
+        return if busy > 0 { Next::Wait } else { Next::PassNoReturn };
+    }
     if let Some(next) = checks(facts, busy) {
         return next;
     }
@@ -267,7 +273,7 @@ fn failures(facts: &Facts, busy: usize) -> Option<Next> {
     let goes_back = facts.devices.iter().position(|device| {
         !device.busy
             && device.standing.is_touched()
-            && matches!(device.trouble, Some(Trouble::At(stage)) if facts.goes_back(stage))
+            && matches!(device.trouble, Some(Trouble::At(stage)) if facts.goes_back(device, stage))
     });
     if let Some(index) = goes_back {
         return Some(Next::Start(vec![Task::TakeBack(index)]));
@@ -284,10 +290,12 @@ fn failures(facts: &Facts, busy: usize) -> Option<Next> {
 
 impl Facts {
     /// Whether a device that failed at this stage is put back on the old key.
-    fn goes_back(&self, stage: Stage) -> bool {
+    fn goes_back(&self, device: &DeviceFacts, stage: Stage) -> bool {
         match (self.strategy, stage) {
             // A compromised key is never put back.
             (Strategy::Emergency, _) => false,
+            // Nor does a check that fails, when the change is taken up again, undo what was proven.
+            (Strategy::TwoPhase, _) if self.past_no_return && device.standing != Standing::Touched => false,
             (_, Stage::Check | Stage::Add | Stage::Prove) => true,
             // After the point of no return a device keeps both keys and is retried.
             (Strategy::TwoPhase, Stage::Remove | Stage::Refuse) => false,
@@ -361,11 +369,9 @@ fn device_by_device(facts: &Facts, busy: usize) -> Next {
         device.trouble.is_none() && !device.busy && wants_remove(facts, device) && facts.phases == Phases::Both
     });
     if let Some(index) = under_way {
-        return Next::Start(vec![Task::Remove(index)]);
-    }
-    let original_changed = facts.devices.first().is_some_and(|original| original.standing == Standing::Changed);
-    if facts.phases == Phases::Both && original_changed && !facts.past_no_return {
-        return if busy > 0 { Next::Wait } else { Next::PassNoReturn };
+        let original_busy = facts.devices.first().is_some_and(|original| original.busy);
+        let may_begin = if index == 0 { busy == 0 } else { busy < facts.at_once.max(1) && !original_busy };
+        return if may_begin { Next::Start(vec![Task::Remove(index)]) } else { Next::Wait };
     }
     let wants = |device: &DeviceFacts| wants_add(facts, device) || wants_remove(facts, device);
     let task = |index| if facts.phases == Phases::RemoveOnly { Task::Remove(index) } else { Task::Add(index) };

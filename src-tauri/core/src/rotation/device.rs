@@ -23,7 +23,7 @@ use crate::{
     },
     key::{Fingerprint, PublicKey},
     remote::{
-        Answer, Connection, LogIn, RemoteError, Secret, Session, Unknown,
+        Answer, Connection, Entry, LogIn, RemoteError, Secret, Session, Unknown,
         files::{FileError, Files, Reach, Way},
         program::ProgramError,
         sshd_config,
@@ -81,6 +81,8 @@ pub(super) struct DeviceRun {
     pub(super) state: DeviceState,
     pub(super) accepts: Vec<Fingerprint>,
     pub(super) found: Option<Found>,
+    /// Which way leads to the files, once that is known.
+    way: Option<Way>,
     /// The session that writes, entered as configured.
     session: Option<Session>,
     /// The session opened by the last login with the new key.
@@ -100,6 +102,7 @@ impl DeviceRun {
             state: DeviceState::Waiting,
             accepts: Vec::new(),
             found: None,
+            way: None,
             session: None,
             proving: None,
             unanswered: None,
@@ -130,6 +133,15 @@ impl DeviceRun {
         let found = match checked {
             Ok(found) => found,
             Err(Failure::Broken(error)) => return Err(Failure::Broken(error)),
+            // Who would look was taken out by a process that could not see it any more; `refuse` asks once again.
+            Err(Failure::Cause(cause))
+                if work.kind == Kind::Uninstall
+                    && self.standing == Standing::Removing
+                    && cause.code == "authentication-refused" =>
+            {
+                work.stage(self.name(), Stage::Check, StageState::Done, "the key does not log in any more");
+                return Ok(());
+            }
             Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
                 self.found = None;
                 return self.failed(Stage::Check, cause);
@@ -183,7 +195,9 @@ impl DeviceRun {
             }));
         }
         self.enter().await?;
-        let (probe, way) = self.probe().await?;
+        let paths: Vec<String> = self.snapshot.authorized_keys_path.iter().cloned().collect();
+        let (probe, way) = self.probe(&paths).await?;
+        self.way = Some(way);
         let text_of = |path: &str| -> Vec<(String, Vec<u8>)> {
             let readable = probe.configuration.iter().filter_map(|file| Some((file.path.clone(), file.text.clone()?)));
             readable.filter(|(candidate, _)| matches_pattern(path, candidate)).collect()
@@ -258,10 +272,13 @@ impl DeviceRun {
         if !others || !matches!(work.kind, Kind::Rotate | Kind::Undo) {
             return Ok(());
         }
-        let connection = self.connect(&work).await?;
-        if let Err(error) = connection.enter(&work.username, &work.own_secrets(work.resumed)).await {
-            found.finding.problems.push(Report::of(&error));
-            found.finding.ready = false;
+        match self.enter_with(&work, &work.username, &work.own_secrets(work.resumed)).await {
+            Ok(session) => session.close().await,
+            Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
+                found.finding.problems.push(cause);
+                found.finding.ready = false;
+            }
+            Err(broken @ Failure::Broken(_)) => return Err(broken),
         }
         Ok(())
     }
@@ -277,6 +294,10 @@ impl DeviceRun {
                     };
                     tracing::info!(device, seconds = pause.as_secs(), "turned away before the version line; waiting");
                     sleep(pause).await;
+                }
+                // A check says at once what it finds; once something is written, a short absence is waited out.
+                Err(error) if error.is_passing() && self.is_under_way() => {
+                    return Err(Failure::NotProven(Report::of(&error)));
                 }
                 Err(error) => return Err(error.into()),
                 Ok(connection) => return Ok(connection),
@@ -307,26 +328,41 @@ impl DeviceRun {
         }
     }
 
+    /// Whether a stage that writes was begun in this process.
+    fn is_under_way(&self) -> bool {
+        self.standing.is_touched() && self.state == DeviceState::Running
+    }
+
     async fn enter_once(&self, work: &Work) -> Result<Session, Failure> {
-        let mut connection = self.connect(work).await?;
         let (username, secrets) = match &work.authentication {
             Authentication::Itself => {
                 (work.username.clone(), work.own_secrets(work.resumed || self.standing.is_touched()))
             }
             Authentication::Other { username, secret, .. } => (username.clone(), vec![secret.clone()]),
         };
-        let methods = connection.methods(&username).await?;
+        self.enter_with(work, &username, &secrets).await
+    }
+
+    /// Logs in with the first of these secrets that is accepted, on as many connections as the server makes it.
+    async fn enter_with(&self, work: &Work, username: &str, secrets: &[Secret]) -> Result<Session, Failure> {
         let wants_key = secrets.iter().any(|secret| matches!(secret, Secret::Key(_)));
-        if wants_key && !methods.contains(&russh::MethodKind::PublicKey) {
-            return Err(Failure::Cause(Report {
-                code: "key-login-off".into(),
-                message: format!("The device \"{}\" offers no key login to \"{username}\".", self.name()),
-                hint: "Switch PubkeyAuthentication on in the device's sshd_config.".into(),
-                subject: Some(self.name().to_owned()),
-            }));
+        let mut left = secrets;
+        loop {
+            let mut connection = self.connect(work).await?;
+            let methods = connection.methods(username).await?;
+            if wants_key && !methods.contains(&russh::MethodKind::PublicKey) {
+                return Err(Failure::Cause(Report {
+                    code: "key-login-off".into(),
+                    message: format!("The device \"{}\" offers no key login to \"{username}\".", self.name()),
+                    hint: "Switch PubkeyAuthentication on in the device's sshd_config.".into(),
+                    subject: Some(self.name().to_owned()),
+                }));
+            }
+            match connection.enter(username, left).await? {
+                Entry::Entered(session, _) => return Ok(*session),
+                Entry::HungUp(next) => left = left.get(next..).unwrap_or_default(),
+            }
         }
-        let (session, _) = connection.enter(&username, &secrets).await?;
-        Ok(session)
     }
 
     fn reach(&self, way: Way) -> Reach {
@@ -335,13 +371,12 @@ impl DeviceRun {
     }
 
     /// Looks around by the shell way, or by SFTP where the account has nothing else.
-    async fn probe(&mut self) -> Result<(crate::remote::program::Probe, Way), Failure> {
+    async fn probe(&mut self, paths: &[String]) -> Result<(crate::remote::program::Probe, Way), Failure> {
         let Some(session) = &self.session else {
             return Err(Failure::NotProven(self.nothing_open()));
         };
-        let paths: Vec<String> = self.snapshot.authorized_keys_path.iter().cloned().collect();
         let shell = self.reach(Way::Shell);
-        let error = match Files::new(session, &shell).probe(&paths).await {
+        let error = match Files::new(session, &shell).probe(paths).await {
             Ok(probe) => return Ok((probe, Way::Shell)),
             Err(error) => error,
         };
@@ -358,7 +393,7 @@ impl DeviceRun {
             return Err(Failure::NotProven(self.nothing_open()));
         };
         let sftp = self.reach(Way::Sftp);
-        match Files::new(session, &sftp).probe(&paths).await {
+        match Files::new(session, &sftp).probe(paths).await {
             Ok(probe) => Ok((probe, Way::Sftp)),
             Err(FileError::Remote(RemoteError::NoSftp { .. })) => Err(Failure::Cause(Report {
                 code: "shell-and-sftp-unusable".into(),
@@ -406,13 +441,11 @@ impl DeviceRun {
                 authorized_keys::add(text, &keys(&older), key(&public))
             }
         };
-        if install {
-            self.make_files().await?;
-        }
-        let mut added = 0;
-        for path in self.paths() {
-            added += self.write(&path, WriteKind::Add, Direction::Forward, &edit).await?;
-        }
+        let written = match if install { self.make_files().await } else { Ok(()) } {
+            Ok(()) => self.write_all(WriteKind::Add, &edit).await,
+            Err(failure) => Err(failure),
+        };
+        let added = self.told(Stage::Add, written)?;
         let detail =
             if added == 0 { "it stands there already".to_owned() } else { format!("{added} line{}", plural(added)) };
         work.stage(self.name(), Stage::Add, StageState::Done, detail);
@@ -433,25 +466,26 @@ impl DeviceRun {
         Ok(())
     }
 
+    /// Tells the watchers of a stage's failure, and passes it on.
+    fn told<T>(&self, stage: Stage, result: Result<T, Failure>) -> Result<T, Failure> {
+        if let Err(failure) = &result {
+            let (state, message) = match failure {
+                Failure::NotProven(cause) => (StageState::Unknown, cause.message.clone()),
+                Failure::Cause(cause) | Failure::OldKeyAccepted(cause) => (StageState::Failed, cause.message.clone()),
+                Failure::Broken(error) => (StageState::Unknown, error.to_string()),
+            };
+            self.work.stage(self.name(), stage, state, message);
+        }
+        result
+    }
+
     /// Logs in with the new key only; the session stays open for the removal.
     async fn prove(&mut self, new: &VersionKey) -> Result<(), Failure> {
         let work = Arc::clone(&self.work);
         self.begin(Stage::Prove).await?;
         work.stage(self.name(), Stage::Prove, StageState::Running, "logging in with the new key");
-        let session = match self.login(new, Direction::Forward).await {
-            Ok(session) => session,
-            Err(failure) => {
-                let (state, message) = match &failure {
-                    Failure::NotProven(cause) => (StageState::Unknown, cause.message.clone()),
-                    Failure::Cause(cause) | Failure::OldKeyAccepted(cause) => {
-                        (StageState::Failed, cause.message.clone())
-                    }
-                    Failure::Broken(error) => (StageState::Unknown, error.to_string()),
-                };
-                work.stage(self.name(), Stage::Prove, state, message);
-                return Err(failure);
-            }
-        };
+        let session = self.login(new, Direction::Forward).await;
+        let session = self.told(Stage::Prove, session)?;
         self.proving = Some(session);
         self.standing = Standing::Proven;
         self.state = DeviceState::Proven;
@@ -547,7 +581,8 @@ impl DeviceRun {
         self.begin(Stage::Remove).await?;
         work.stage(self.name(), Stage::Remove, StageState::Running, "taking the old key's line out");
         if !uninstall {
-            self.prove_afresh().await?;
+            let proven = self.prove_afresh().await;
+            self.told(Stage::Remove, proven)?;
         }
         self.standing = Standing::Removing;
         self.begin(Stage::Remove).await?;
@@ -557,10 +592,16 @@ impl DeviceRun {
             Some(keep) if !uninstall => authorized_keys::remove(text, &keys(&older), key(keep)),
             _ => Ok(authorized_keys::withdraw(text, &keys(&older))),
         };
-        let mut removed = 0;
-        for path in self.paths() {
-            removed += self.write(&path, WriteKind::Remove, Direction::Forward, &edit).await?;
-        }
+        let written = match self.write_all(WriteKind::Remove, &edit).await {
+            // The answer was lost, and who would look again was taken out: it is gone from every file, as `refuse` shows.
+            Err(Failure::Cause(cause))
+                if uninstall && self.unanswered.is_some() && cause.code == "authentication-refused" =>
+            {
+                Ok(0)
+            }
+            written => written,
+        };
+        let removed = self.told(Stage::Remove, written)?;
         let detail =
             if removed == 0 { "it is out already".to_owned() } else { format!("{removed} line{}", plural(removed)) };
         work.stage(self.name(), Stage::Remove, StageState::Done, detail);
@@ -593,7 +634,8 @@ impl DeviceRun {
         work.stage(self.name(), Stage::Refuse, StageState::Running, "asking for the old key");
         let mut pauses = work.pauses().into_iter();
         let verdict = loop {
-            match self.refuse_once().await? {
+            let asked = self.refuse_once().await;
+            match self.told(Stage::Refuse, asked)? {
                 Ok(verdict) => break verdict,
                 Err(unknown) => match pauses.next() {
                     Some(pause) => sleep(pause).await,
@@ -733,6 +775,11 @@ impl DeviceRun {
             let edit = move |text: &[u8]| Ok(authorized_keys::restore(text, &lines, key(&public)));
             self.write(&path, WriteKind::Restore, Direction::Back, &edit).await?;
         }
+        self.note_accepts(&new, false);
+        if let Some(old) = self.work.old.clone() {
+            self.login(&old, Direction::Back).await?.close().await;
+            self.note_accepts(&old, true);
+        }
         Ok(())
     }
 
@@ -745,9 +792,14 @@ impl DeviceRun {
             // The program of a dead connection goes on until its deadline; what it writes must not come after us.
             let deadline = work.connector.timeouts().stage;
             sleep(deadline.saturating_sub(sent.elapsed())).await;
-            self.unanswered = None;
         }
+        // From here on the old key's line may stand there again.
+        if self.standing == Standing::Changed {
+            self.standing = Standing::Removing;
+        }
+        self.begin(Stage::Refuse).await?;
         let remembered = self.remembered().await?;
+        self.look_back(&remembered).await?;
         for (path, lines) in &remembered.removed {
             let beside = work.new.as_ref().map(|new| new.public.clone());
             let edit = |text: &[u8]| {
@@ -763,6 +815,11 @@ impl DeviceRun {
         if let Some(old) = &old {
             self.login(old, Direction::Back).await?.close().await;
             self.note_accepts(old, true);
+        }
+        // The old key logs in; from here on the new key's line may be gone.
+        if self.standing != Standing::Touched && old.is_some() && work.new.is_some() {
+            self.standing = Standing::Touched;
+            self.save(Some(Stage::Refuse)).await?;
         }
         if let Some(new) = &work.new {
             for (path, lines) in &remembered.added {
@@ -782,13 +839,41 @@ impl DeviceRun {
             {
                 self.login(old, Direction::Back).await?.close().await;
             }
-            self.note_accepts(new, false);
+            // Lines of it that stood there before are not ours, and stay.
+            if !remembered.added.is_empty() && !remembered.stood_before {
+                self.note_accepts(new, false);
+            }
         }
         self.standing = Standing::Back;
         self.state = DeviceState::RolledBack;
         self.save(None).await?;
         work.audit("stage-roll-back", self.name(), None).await;
         self.close().await;
+        Ok(())
+    }
+
+    /// Finds the way to the files where this process has not been there, and removes what a dead program left beside them.
+    async fn look_back(&mut self, remembered: &Remembered) -> Result<(), Failure> {
+        let unclean = self.unanswered.take().is_some() || self.work.resumed;
+        if self.way.is_some() && !unclean {
+            return Ok(());
+        }
+        let mut paths: Vec<String> = Vec::new();
+        for (path, _) in remembered.added.iter().chain(&remembered.removed) {
+            if !paths.contains(path) {
+                paths.push(path.clone());
+            }
+        }
+        if paths.is_empty() {
+            paths.extend(self.snapshot.authorized_keys_path.clone());
+        }
+        self.enter().await?;
+        let (probe, way) = self.probe(&paths).await?;
+        self.way = Some(way);
+        if unclean && let Some(session) = &self.session {
+            let reach = self.reach(way);
+            Files::new(session, &reach).clean(&probe.files).await?;
+        }
         Ok(())
     }
 
@@ -802,6 +887,7 @@ impl DeviceRun {
             if of != device || matches!(effect.result, Some(EffectResult::Failed { .. })) {
                 continue;
             }
+            remembered.stood_before |= write.write == WriteKind::Add && write.stood_before > 0;
             let lines = |lines: Vec<Bytes>| lines.into_iter().map(|line| line.0).collect::<Vec<_>>();
             match write.write {
                 WriteKind::Add => Remembered::keep(&mut remembered.added, write.path, lines(write.added)),
@@ -816,6 +902,19 @@ impl DeviceRun {
 
     fn paths(&self) -> Vec<String> {
         self.found.iter().flat_map(|found| found.targets.iter().map(|target| target.path.clone())).collect()
+    }
+
+    /// Edits all files that were found, one after the other; gives how many lines were added or taken out.
+    async fn write_all(
+        &mut self,
+        kind: WriteKind,
+        edit: &(dyn Fn(&[u8]) -> Result<Edit, EditError> + Send + Sync),
+    ) -> Result<usize, Failure> {
+        let mut lines = 0;
+        for path in self.paths() {
+            lines += self.write(&path, kind, Direction::Forward, edit).await?;
+        }
+        Ok(lines)
     }
 
     /// Edits one file until its goal is reached; gives how many lines were added or taken out.
@@ -858,31 +957,6 @@ impl DeviceRun {
         }
     }
 
-    /// Whether a write goes over the session that the new key opened: the removal, which stays open until the old one is
-    /// refused.
-    fn writes_as_proven(&self, kind: WriteKind) -> bool {
-        kind == WriteKind::Remove
-            && self.work.kind != Kind::Uninstall
-            && matches!(self.work.authentication, Authentication::Itself)
-    }
-
-    /// Makes sure that the session for a write stands, and before a removal that the new key has just logged in.
-    async fn open_writer(&mut self, kind: WriteKind) -> Result<(), Failure> {
-        if kind == WriteKind::Remove && self.work.kind != Kind::Uninstall {
-            self.prove_afresh().await?;
-        }
-        let one_channel = self.proving.as_ref().is_some_and(Session::has_one_channel);
-        if !self.writes_as_proven(kind) || one_channel {
-            // Where each connection has one channel, a fresh one is kept to put the old lines back over, if need be.
-            self.enter().await?;
-        }
-        Ok(())
-    }
-
-    fn writer(&self, kind: WriteKind) -> Option<&Session> {
-        if self.writes_as_proven(kind) { self.proving.as_ref() } else { self.session.as_ref() }
-    }
-
     async fn write_once(
         &mut self,
         path: &str,
@@ -892,12 +966,12 @@ impl DeviceRun {
         lines: &mut usize,
     ) -> Result<Result<(), FileError>, Failure> {
         let work = Arc::clone(&self.work);
-        let way = self.found.as_ref().map_or(Way::Shell, |found| found.way);
-        let reach = self.reach(way);
-        self.open_writer(kind).await?;
-        let Some(session) = self.writer(kind) else {
-            return Err(Failure::NotProven(self.nothing_open()));
-        };
+        let reach = self.reach(self.way.unwrap_or(Way::Shell));
+        // The removal goes over the session that the new key opened, which stays open until the old one is refused.
+        if kind == WriteKind::Remove && work.kind != Kind::Uninstall {
+            self.prove_afresh().await?;
+        }
+        let session = self.writing(kind).await?;
         let file = match Files::new(session, &reach).read(path).await {
             Ok(file) => file,
             Err(error) => return Ok(Err(error)),
@@ -924,13 +998,18 @@ impl DeviceRun {
             removed: contents(&planned.removed),
             stood_before: planned.stood_before,
         };
-        // A server that opens one channel to a connection has spent it on the reading.
-        self.open_writer(kind).await?;
-        let Some(session) = self.writer(kind) else {
-            return Err(Failure::NotProven(self.nothing_open()));
-        };
         let texts = vec![planned.before.clone(), planned.after.clone()];
         let effect = work.intend(Some(self.snapshot.id), direction, Effect::Write(write), texts).await?;
+        // A slow device may have taken longer over the reading than a proof holds; and where a connection has one channel, the
+        // reading has spent it.
+        if kind == WriteKind::Remove && work.kind != Kind::Uninstall {
+            self.prove_afresh().await?;
+            if self.proving.as_ref().is_some_and(Session::has_one_channel) {
+                // Kept to put the old lines back over, if need be.
+                self.enter().await?;
+            }
+        }
+        let session = self.writing(kind).await?;
         let sent = Instant::now();
         let written = Files::new(session, &reach).write(&file.resolved, &planned.before, &planned.after).await;
         let (result, outcome) = match written {
@@ -947,6 +1026,19 @@ impl DeviceRun {
         };
         work.conclude(effect, result).await?;
         Ok(outcome)
+    }
+
+    /// The session that a write of this kind goes over.
+    async fn writing(&mut self, kind: WriteKind) -> Result<&Session, Failure> {
+        // Where the new key is refused after all, that session may be the last one that can put the old lines back.
+        let own = matches!(self.work.authentication, Authentication::Itself);
+        let over_proving = matches!(kind, WriteKind::Remove | WriteKind::Restore);
+        let use_proving = own && over_proving && self.proving.as_ref().is_some_and(Session::is_open);
+        if !use_proving {
+            self.enter().await?;
+        }
+        let session = if use_proving { &self.proving } else { &self.session };
+        session.as_ref().ok_or_else(|| Failure::NotProven(self.nothing_open()))
     }
 
     // ---- the journal's view of the device ----
@@ -1007,6 +1099,8 @@ enum Verdict {
 struct Remembered {
     added: Vec<(String, Vec<Vec<u8>>)>,
     removed: Vec<(String, Vec<Vec<u8>>)>,
+    /// Whether lines of the new key stood there that are not ours.
+    stood_before: bool,
 }
 
 impl Remembered {

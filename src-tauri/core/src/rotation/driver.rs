@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{
-    Stage, Work,
+    RotationError, Stage, Work,
     decide::{self, DeviceFacts, Direction, Facts, Next, Outcome, Phases, Standing, Task, Trouble},
     device::{DeviceRun, Failure},
     event::{DeviceEnd, Event, StageState, What},
@@ -108,7 +108,8 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// The journal, the keyring or the disk failed: the change is left `interrupted`, and its error says so.
+    /// The journal, the keyring or the disk failed. [`RotationError::Interrupted`] where the change can be resumed; else it
+    /// has ended `failed`, with nothing written.
     pub(super) async fn run(mut self) -> Result<Finished, Error> {
         let ended = self.perform().await;
         let outcome = match ended {
@@ -118,13 +119,20 @@ impl Driver {
                 let touched = self.facts.devices.iter().any(|device| device.standing.is_touched());
                 let outcome = if touched || self.facts.past_no_return { Outcome::Interrupted } else { Outcome::Failed };
                 // The journal may be what failed; then the next start finds the change running without a lock.
-                let _ = self.end(outcome, Some(report)).await;
+                let noted = self.end(outcome, Some(report)).await;
                 self.finish(outcome).await;
-                return Err(error);
+                let ended = noted.is_ok() && outcome == Outcome::Failed;
+                return Err(if ended { error } else { self.interrupted(error) });
             }
         };
-        self.end(outcome, None).await?;
+        if let Err(error) = self.end(outcome, None).await {
+            return Err(self.interrupted(error));
+        }
         Ok(self.finish(outcome).await)
+    }
+
+    fn interrupted(&self, source: Error) -> Error {
+        RotationError::Interrupted { id: self.change.id, source: Box::new(source) }.into()
     }
 
     async fn perform(&mut self) -> Result<Outcome, Error> {
@@ -246,7 +254,7 @@ impl Driver {
             Outcome::Interrupted => ChangeState::Interrupted,
         };
         let credential = work.credential;
-        let (from, to) = (work.old.as_ref().map(|old| old.version), work.new.as_ref().map(|new| new.version));
+        let (from, to) = (self.change.from_version, self.change.to_version);
         let goes_back = matches!(outcome, Outcome::RolledBack) && matches!(work.kind, Kind::Rotate | Kind::Undo);
         let (was_current, now) = (self.facts.past_no_return, work.now());
         let candidate = work.kind == Kind::Rotate && !was_current;
@@ -278,7 +286,9 @@ impl Driver {
         for (device, facts) in self.devices.iter().zip(&self.facts.devices) {
             let mut device = device.lock().await;
             device.close().await;
-            device.state = end_state(&device, facts, outcome, self.facts.phases);
+            // A task that was broken off has not told its facts.
+            let facts = DeviceFacts { standing: device.standing, ..*facts };
+            device.state = end_state(&device, &facts, outcome, self.facts.phases);
             // As for the end of the change: the journal may be what failed.
             let _ = self.work.record_device(device.record(None)).await;
             devices.push(DeviceEnd {

@@ -52,6 +52,12 @@ pub enum RotationError {
         /// Why not.
         reason: &'static str,
     },
+    /// The key that was taken off was the only one that logged in.
+    #[error("The change {id} can't be rolled back: it took the key off that would have to log in.")]
+    NoWayBack {
+        /// The change.
+        id: ChangeId,
+    },
     /// The strategy has to be asked for in another way.
     #[error("The strategy \"emergency\" is not available yet.")]
     NoEmergency,
@@ -104,6 +110,7 @@ impl Explain for RotationError {
             Self::KeyGone { .. } => "key-gone",
             Self::NoJumpCredential { .. } => "no-jump-credential",
             Self::NoUndo { .. } => "no-undo",
+            Self::NoWayBack { .. } => "no-way-back",
             Self::NoEmergency => "not-available",
             Self::NotItsDevice { .. } => "not-its-device",
             Self::AuthWithItself { .. } => "auth-with-itself",
@@ -125,6 +132,9 @@ impl Explain for RotationError {
                 format!("Name one with `keywheel device edit {device} --jump-with CREDENTIAL`.")
             }
             Self::NoUndo { .. } => "Change the key anew instead.".into(),
+            Self::NoWayBack { id } => {
+                format!("Go on with `keywheel change retry {id}`; put the key on again with `keywheel install`.")
+            }
             Self::NoEmergency => "Use two-phase or device-by-device.".into(),
             Self::NotItsDevice { .. } => "See its devices with `keywheel credential show`.".into(),
             Self::AuthWithItself { .. } => "Leave --auth-with out to use the key itself.".into(),
@@ -146,18 +156,21 @@ impl Explain for RotationError {
             Self::NoJumpCredential { device, .. }
             | Self::StageFailed { device, .. }
             | Self::NotItsDevice { device } => Some(device.clone()),
-            Self::NoUndo { id, .. } | Self::NotEverywhere { id, .. } | Self::Interrupted { id, .. } => {
-                Some(id.to_string())
-            }
+            Self::NoUndo { id, .. }
+            | Self::NoWayBack { id }
+            | Self::NotEverywhere { id, .. }
+            | Self::Interrupted { id, .. } => Some(id.to_string()),
             Self::NoEmergency => None,
         }
     }
 
     fn class(&self) -> Class {
         match self {
-            Self::NoUndo { .. } | Self::Disabled { .. } | Self::NotEverywhere { .. } | Self::StageFailed { .. } => {
-                Class::NotDone
-            }
+            Self::NoUndo { .. }
+            | Self::NoWayBack { .. }
+            | Self::Disabled { .. }
+            | Self::NotEverywhere { .. }
+            | Self::StageFailed { .. } => Class::NotDone,
             Self::KeyGone { .. } => Class::Unusable,
             Self::Interrupted { .. } => Class::Interrupted,
             _ => Class::BadInput,

@@ -339,11 +339,38 @@ fn configuration_findings(
             "Switch it on in the device's sshd_config.",
         ));
     }
+    let new = match judged.goal {
+        Goal::Add { new, .. } | Goal::Install { new, .. } => Some(*new),
+        Goal::Withdraw { .. } | Goal::Look { .. } => None,
+    };
+    if let (Some(new), Some(accepted)) = (new, configuration.pubkey_accepted_algorithms.as_deref())
+        && !configuration.undecided
+        && !accepts_algorithm(accepted, new)
+    {
+        problems.push(report(
+            "algorithm-not-accepted",
+            format!("The device \"{device}\" accepts no key of the type {}.", new.key_type()),
+            "Choose another algorithm for the new key, or extend PubkeyAcceptedAlgorithms in the device's sshd_config.",
+        ));
+    }
     if configuration.authorized_keys_command.as_deref().is_some_and(|command| command != "none") {
         warnings.push(report(
             "keys-from-elsewhere",
             format!("On \"{device}\", keys also come from a program (AuthorizedKeysCommand)."),
             "If the old key is still accepted at the end, it comes from there.",
         ));
+    }
+}
+
+/// Whether `PubkeyAcceptedAlgorithms` (sshd_config(5)) may let a key in; what is said relative to sshd's own list, or with
+/// wildcards, is not judged.
+fn accepts_algorithm(accepted: &str, key: &PublicKey) -> bool {
+    if accepted.starts_with(['+', '-', '^']) || accepted.contains(['*', '?', '!']) {
+        return true;
+    }
+    let mut accepted = accepted.split(',').map(str::trim);
+    match key.key_type() {
+        "ssh-rsa" => accepted.any(|algorithm| matches!(algorithm, "rsa-sha2-256" | "rsa-sha2-512")),
+        key_type => accepted.any(|algorithm| algorithm == key_type),
     }
 }

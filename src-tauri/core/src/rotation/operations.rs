@@ -7,7 +7,7 @@ use tokio::{sync::mpsc::UnboundedSender, task::JoinSet, time::sleep};
 
 use super::{
     Driver, Finding, Finished, RotationError, Watch, Work,
-    decide::{Direction, Outcome},
+    decide::{Direction, Outcome, Standing},
     device::DeviceRun,
     event::{Event, What},
     plan::{WorkPlan, algorithm_like, jump_credentials},
@@ -17,7 +17,7 @@ use crate::{
     audit::{self, Action},
     authorized_keys,
     catalogue::{Credential, CredentialId, OnFailure, Strategy, key_version},
-    error::{Error, Explain},
+    error::{Error, Explain, Report},
     journal::{self, Begin, Change, ChangeId, ChangeState, JournalError, Kind, Snapshot},
     key::Algorithm,
     keywheel::Keywheel,
@@ -151,6 +151,7 @@ impl Keywheel {
             })
             .await?;
         let work = Arc::new(work);
+        let twins = twins(&snapshot.devices);
         let mut waiting = snapshot.devices.into_iter().enumerate();
         let mut running = JoinSet::new();
         let mut findings = Vec::new();
@@ -168,6 +169,16 @@ impl Keywheel {
                         std::panic::resume_unwind(panic);
                     }
                 }
+            }
+        }
+        for (position, (finding, _)) in &mut findings {
+            if let Some((_, twin)) = twins.iter().find(|(at, _)| at == position) {
+                finding.warnings.push(Report {
+                    code: "same-device".into(),
+                    message: format!("\"{}\" has the same address and port as \"{twin}\".", finding.device),
+                    hint: "Both are one device for the change; take one of them off the credential.".into(),
+                    subject: Some(finding.device.clone()),
+                });
             }
         }
         findings.sort_by_key(|(position, _)| *position);
@@ -339,6 +350,14 @@ impl Keywheel {
         if !allowed(state) {
             return Err(JournalError::StateForbids { id, state, action: participle }.into());
         }
+        let back = direction == Some(Direction::Back);
+        if back && change.kind == Kind::Uninstall && change.snapshot.auth_with.is_none() {
+            // Going back would fail where the key is off, and bar the way forward.
+            let devices = self.database().run_read(move |connection| journal::device::list(connection, id)).await?;
+            if devices.iter().any(|device| device.standing == Standing::Changed) {
+                return Err(RotationError::NoWayBack { id }.into());
+            }
+        }
         self.vault().check().await?;
         self.wait_for_late_writes(&change).await?;
         let old = match change.from_version {
@@ -382,7 +401,7 @@ impl Keywheel {
         self.tell_started(&work, &change);
         let mut driver = Driver::new(work, change, Some(watch.stop));
         driver.take_up().await?;
-        driver.run().await.map_err(|error| interrupted(id, error))
+        driver.run().await
     }
 
     /// The key that a change leads to, if it reached the keyring: by its name in the journal, not by what was noted last.
@@ -434,7 +453,12 @@ impl Keywheel {
             .run_read(move |connection| journal::change::list_of(connection, of))
             .await?
             .into_iter()
-            .find(|other| matches!(other.kind, Kind::Rotate | Kind::Undo) && other.state != ChangeState::Failed);
+            .find(|other| {
+                // What ended with every device as before does not stand.
+                let stands =
+                    !matches!(other.state, ChangeState::Failed | ChangeState::RolledBack | ChangeState::Cancelled);
+                stands && matches!(other.kind, Kind::Rotate | Kind::Undo)
+            });
         if newest.is_some_and(|newest| newest.id != id) {
             return Err(forbidden("a newer change stands").into());
         }
@@ -523,12 +547,12 @@ impl Keywheel {
             }
         };
         self.tell_started(&work, &change);
-        Driver::new(work, change, Some(watch.stop)).run().await.map_err(|error| interrupted(id, error))
+        Driver::new(work, change, Some(watch.stop)).run().await
     }
 
     /// Ends a change that could not even be set up.
     async fn give_up(&self, id: ChangeId, error: &Error) -> Result<(), Error> {
-        let (report, now) = (crate::error::Report::of(error), self.now());
+        let (report, now) = (Report::of(error), self.now());
         Ok(self
             .database()
             .run_write(move |transaction| {
@@ -617,8 +641,16 @@ struct Begun {
     at_once: usize,
 }
 
-fn interrupted(id: ChangeId, source: Error) -> Error {
-    RotationError::Interrupted { id, source: Box::new(source) }.into()
+/// The devices that are reached just as an earlier one is, by their places, with that one's name.
+fn twins(devices: &[journal::SnapshotDevice]) -> Vec<(usize, String)> {
+    let same = |one: &journal::SnapshotDevice, other: &journal::SnapshotDevice| {
+        one.port == other.port && one.address.eq_ignore_ascii_case(&other.address) && one.jump == other.jump
+    };
+    let pairs = devices.iter().enumerate().filter_map(|(position, device)| {
+        let earlier = devices.iter().take(position).find(|earlier| same(earlier, device))?;
+        Some((position, earlier.name.clone()))
+    });
+    pairs.collect()
 }
 
 async fn look_at(

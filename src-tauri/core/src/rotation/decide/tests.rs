@@ -266,6 +266,38 @@ fn an_installation_ends_when_every_device_is_proven() {
     assert!(simulation.log.iter().all(|task| !matches!(task, Task::Remove(_))));
 }
 
+#[test]
+fn a_failing_check_after_the_point_of_no_return_takes_nothing_back() {
+    for standing in [Standing::Proven, Standing::Removing] {
+        let mut facts = Facts { stored: true, past_no_return: true, ..facts(2) };
+        facts.devices[0].standing = Standing::Changed;
+        facts.devices[1].standing = standing;
+        let mut simulation = Simulation::new(facts, vec![Fate::Fails]);
+        assert_eq!(simulation.run(), Outcome::PartlyChanged);
+        assert_eq!(simulation.log, [Task::Check(1)], "both keys stay until somebody decides");
+    }
+}
+
+#[test]
+fn an_original_device_that_is_through_makes_its_key_the_current_one_before_anything_can_fail() {
+    let mut facts = Facts { strategy: Strategy::DeviceByDevice, stored: true, ..facts(2) };
+    facts.devices[0].standing = Standing::Changed;
+    let mut simulation = Simulation::new(facts, vec![Fate::Fails]);
+    assert_eq!(simulation.run(), Outcome::PartlyChanged);
+    assert!(simulation.facts.past_no_return, "the current key would be one that the original device refuses");
+}
+
+#[test]
+fn devices_that_wait_for_their_removal_begin_no_more_at_once_than_asked() {
+    let mut facts = Facts { strategy: Strategy::DeviceByDevice, stored: true, past_no_return: true, ..facts(4) };
+    for device in &mut facts.devices {
+        device.standing = Standing::Removing;
+        device.checked = true;
+    }
+    let mut simulation = Simulation::new(facts, vec![]);
+    assert_eq!(simulation.run(), Outcome::Changed);
+}
+
 proptest! {
     #[test]
     fn every_change_ends_and_keeps_the_order(

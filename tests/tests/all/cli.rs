@@ -1,0 +1,439 @@
+//! The program `keywheel` with a real keyring and real `sshd`s, from the first device to the undone change.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use keywheel_core::catalogue::CredentialId;
+use keywheel_core::lock::{CredentialLock, Sharing};
+use keywheel_fleet::keyring::PrivateKeyring;
+use keywheel_fleet::{Client, ClientKey, Fleet, Sshd, Trouble, available};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A user with a keyring and a data directory.
+struct User {
+    keyring: PrivateKeyring,
+    client: Client,
+    dir: TempDir,
+}
+
+struct Ran {
+    status: Option<i32>,
+    lines: Vec<Value>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    fn code(&self) -> &str {
+        self.lines.last().and_then(|line| line["error"]["code"].as_str()).unwrap_or_default()
+    }
+
+    fn last(&self) -> &Value {
+        self.lines.last().expect("a line of JSON")
+    }
+}
+
+/// The program beside the tests' own: both are built into the same folder.
+fn program() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().and_then(Path::parent).unwrap().join("keywheel");
+    assert!(program.exists(), "{} is missing; build it with: cargo build -p keywheel", program.display());
+    program
+}
+
+impl User {
+    fn new() -> Result<Self, Trouble> {
+        let dir = tempfile::tempdir()?;
+        let keyring = PrivateKeyring::start(dir.path())?;
+        Ok(Self { keyring, client: Client::new()?, dir })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        self.keyring.set_environment(&mut command);
+        command.env("KEYWHEEL_DATA_DIR", self.path("data")).arg("--json").args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
+        self.run_with(arguments, "")
+    }
+
+    fn run_with(&self, arguments: &[&str], input: &str) -> Result<Ran, Trouble> {
+        let mut child = self.command(arguments).spawn()?;
+        // A command that takes no input may have ended already.
+        let _ = child.stdin.take().ok_or("no input")?.write_all(input.as_bytes());
+        let output = child.wait_with_output()?;
+        let stdout = String::from_utf8(output.stdout)?;
+        let lines = stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        Ok(Ran { status: output.status.code(), lines, stdout, stderr: String::from_utf8(output.stderr)? })
+    }
+
+    /// Runs what must succeed.
+    fn done(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
+        let ran = self.run(arguments)?;
+        assert_eq!(ran.status, Some(0), "{arguments:?}: {}{}", ran.stdout, ran.stderr);
+        Ok(ran)
+    }
+
+    fn refused(&self, arguments: &[&str], status: i32, code: &str) -> Result<Ran, Trouble> {
+        let ran = self.run(arguments)?;
+        assert_eq!((ran.status, ran.code()), (Some(status), code), "{arguments:?}: {}{}", ran.stdout, ran.stderr);
+        Ok(ran)
+    }
+
+    /// Adds devices of a fleet as web-1, web-2, …, trusted, with a credential "deploy" whose key stands on all of them.
+    fn deploy(&self, devices: &[&Sshd]) -> Result<ClientKey, Trouble> {
+        let key = self.client.key("deploy", "ed25519")?;
+        let file = key.file.display().to_string();
+        let mut add = vec!["credential", "add", "--name", "deploy", "--original-device", "web-1", "--import", &file];
+        add.extend(["--username", devices[0].account()]);
+        let names: Vec<String> = (1..=devices.len()).map(|number| format!("web-{number}")).collect();
+        for (name, sshd) in names.iter().zip(devices) {
+            sshd.write_authorized_keys(format!("# kept\nfrom=\"127.0.0.1\" {}\nlast", key.public).as_bytes())?;
+            let port = sshd.port().to_string();
+            self.done(&["device", "add", "--name", name, "--address", "127.0.0.1", "--port", &port])?;
+            add.extend(["--device", name]);
+        }
+        let mut trust = vec!["device", "trust", "--yes"];
+        trust.extend(names.iter().map(String::as_str));
+        self.done(&trust)?;
+        self.done(&add)?;
+        Ok(key)
+    }
+
+    /// Starts a change and reads its events until one is as wanted.
+    fn start_until(&self, arguments: &[&str], wanted: impl Fn(&Value) -> bool) -> Result<Started, Trouble> {
+        let mut child = self.command(arguments).spawn()?;
+        let mut events = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
+        let mut seen = Vec::new();
+        loop {
+            let line = events.next().ok_or_else(|| format!("it ended before: {seen:?}"))??;
+            let event: Value = serde_json::from_str(&line)?;
+            let found = wanted(&event);
+            seen.push(event);
+            if found {
+                return Ok(Started { child, events: Box::new(events) });
+            }
+        }
+    }
+}
+
+struct Started {
+    child: Child,
+    events: Box<dyn Iterator<Item = std::io::Result<String>>>,
+}
+
+impl Started {
+    fn signal(&self, signal: Signal) -> Result<(), Trouble> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?)
+    }
+
+    /// The exit status and the last event.
+    fn end(mut self) -> Result<(Option<i32>, Value), Trouble> {
+        let mut last = Value::Null;
+        for line in self.events {
+            last = serde_json::from_str(&line?)?;
+        }
+        Ok((self.child.wait()?.code(), last))
+    }
+}
+
+fn is_stage(event: &Value, device: &str, stage: &str, state: &str) -> bool {
+    event["event"] == "stage" && event["device"] == device && event["stage"] == stage && event["state"] == state
+}
+
+#[test]
+fn a_first_run_goes_from_a_person_to_an_undone_change() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(2))? else { return Ok(()) };
+    let [first, second] = fleet.devices.as_slice() else { panic!("two devices were asked for") };
+    let user = User::new()?;
+    let key = user.client.key("deploy", "ed25519")?;
+    let before = format!("# kept\r\n\nfrom=\"127.0.0.1\",no-pty {}\n\u{fe}no end", key.public).into_bytes();
+    for sshd in [first, second] {
+        sshd.write_authorized_keys(&before)?;
+    }
+    user.done(&["person", "add", "--name", "Ana"])?;
+    for (name, sshd) in [("web-1", first), ("db-1", second)] {
+        let port = sshd.port().to_string();
+        user.done(&["device", "add", "--name", name, "--address", "127.0.0.1", "--port", &port])?;
+    }
+    let scanned = user.done(&["device", "scan", "web-1"])?;
+    let fingerprints: Vec<&str> = scanned.lines.iter().filter_map(|line| line["fingerprint"].as_str()).collect();
+    assert_eq!(fingerprints.len(), 3, "a key of each type the host has: {}", scanned.stdout);
+    assert!(scanned.lines.iter().all(|line| line["state"] == "new" && line["randomart"].is_string()));
+    assert_eq!(user.done(&["device", "show", "web-1"])?.last()["host_keys"], json!([]), "a scan pins nothing");
+    user.refused(&["device", "trust", "web-1"], 2, "question-unanswered")?;
+    user.done(&["device", "trust", "web-1", "db-1", "--yes"])?;
+    let pinned = user.done(&["device", "show", "web-1"])?;
+    assert_eq!(pinned.last()["host_keys"].as_array().map(Vec::len), Some(3));
+
+    let file = key.file.display().to_string();
+    let mut add = vec!["credential", "add", "--name", "deploy", "--username", first.account(), "--owner", "Ana"];
+    add.extend(["--original-device", "db-1", "--device", "web-1", "--import", &file]);
+    let added = user.done(&add)?;
+    assert_eq!(added.last()["devices"], json!(["db-1", "web-1"]), "the original device is the first");
+    let checked = user.done(&["check", "deploy"])?;
+    for finding in &checked.lines {
+        assert_eq!((&finding["ready"], &finding["old_key_lines"]), (&json!(true), &json!(1)), "{}", checked.stdout);
+    }
+    let planned = user.done(&["rotate", "deploy", "--dry-run"])?;
+    let plans: Vec<&Value> = planned.lines.iter().filter(|line| line["event"] == "plan").collect();
+    assert_eq!(plans.len(), 2, "{}", planned.stdout);
+    assert!(plans[0]["diff"].as_str().is_some_and(|diff| diff.contains("+from=")), "{}", planned.stdout);
+    assert_eq!(first.authorized_keys()?, before, "a dry run writes nothing");
+    assert_eq!(user.done(&["change", "list"])?.lines, Vec::<Value>::new(), "a dry run is no change");
+
+    let rotated = user.done(&["rotate", "deploy"])?;
+    let started = &rotated.lines[0];
+    assert_eq!((&started["event"], &started["devices"]), (&json!("started"), &json!(["db-1", "web-1"])));
+    let finished = rotated.last();
+    assert_eq!((&finished["event"], &finished["outcome"]), (&json!("finished"), &json!("changed")));
+    assert_eq!(finished["devices"][0]["accepts"], json!([started["new_fingerprint"]]));
+    let id = finished["change"].to_string();
+    let out = user.path("revealed");
+    let out = out.display().to_string();
+    user.refused(&["credential", "reveal", "deploy", "--out", &out], 2, "question-unanswered")?;
+    user.done(&["credential", "reveal", "deploy", "--out", &out, "--yes"])?;
+    user.refused(&["credential", "reveal", "deploy", "--out", &out, "--yes"], 2, "file-exists")?;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&out)?.permissions());
+    assert_eq!(mode & 0o777, 0o600, "others could read the key");
+    for sshd in [first, second] {
+        assert!(sshd.ssh_logs_in(Path::new(&out), sshd.account())?, "the new key must log in: {}", sshd.log()?);
+        assert!(!sshd.ssh_logs_in(&key.file, sshd.account())?, "the old key must be refused");
+    }
+    let new = user.done(&["credential", "public-key", "deploy"])?;
+    let line = |public: &str| public.split(' ').nth(1).unwrap_or_default().to_owned();
+    let expected = String::from_utf8_lossy(&before)
+        .replace(&line(&key.public), &line(new.last()["public_key"].as_str().unwrap_or_default()));
+    assert_eq!(String::from_utf8_lossy(&first.authorized_keys()?), expected, "no byte but the key's own may change");
+
+    let accepts = user.done(&["credential", "accepts", "deploy"])?;
+    assert_eq!(accepts.lines[0]["versions"][0]["answer"], "accepted", "{}", accepts.stdout);
+    assert_eq!(accepts.lines[0]["versions"][1]["answer"], "refused", "{}", accepts.stdout);
+    let listed = user.done(&["change", "list"])?;
+    let change = listed.last();
+    for (name, value) in
+        [("credential", json!("deploy")), ("state", json!("changed")), ("strategy", json!("two-phase"))]
+    {
+        assert_eq!(change[name], value);
+    }
+    assert_eq!((&change["devices_done"], &change["devices"]), (&json!(2), &json!(2)));
+    assert_eq!(user.done(&["change", "show", &id])?.last()["possible"], json!(["undo"]));
+    for step in ["run", "cancel", "resume", "retry", "roll-back"] {
+        user.refused(&["change", step, &id], 1, "change-state")?;
+    }
+
+    let undone = user.done(&["change", "undo", &id])?;
+    assert_eq!(undone.last()["outcome"], "changed");
+    assert_eq!(first.authorized_keys()?, before, "an undo brings every byte back");
+    for sshd in [first, second] {
+        assert!(sshd.ssh_logs_in(&key.file, sshd.account())?, "the old key must log in again");
+        assert!(!sshd.ssh_logs_in(Path::new(&out), sshd.account())?, "the undone key must be refused");
+    }
+    assert_eq!(user.done(&["audit", "verify"])?.last()["chain"], "whole");
+    let history = user.done(&["credential", "history", "deploy"])?;
+    assert!(history.lines.iter().any(|line| line["key_version"]["version"] == 2), "{}", history.stdout);
+    assert!(history.lines.iter().any(|line| line["change"]["kind"] == "undo"), "{}", history.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_signal_finishes_the_device_in_hand_and_a_resume_the_rest() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(5))? else { return Ok(()) };
+    let user = User::new()?;
+    let key = user.deploy(&fleet.devices.iter().collect::<Vec<_>>())?;
+    let started = user.start_until(&["rotate", "deploy"], |event| is_stage(event, "web-1", "add", "done"))?;
+    started.signal(Signal::SIGTERM)?;
+    let (status, last) = started.end()?;
+    assert_eq!((status, &last["outcome"]), (Some(4), &json!("interrupted")), "{last}");
+    for sshd in &fleet.devices {
+        assert!(sshd.ssh_logs_in(&key.file, sshd.account())?, "nobody may be locked out meanwhile");
+    }
+    let listed = user.done(&["change", "list"])?;
+    assert_eq!(listed.last()["state"], "interrupted");
+    let id = listed.last()["id"].to_string();
+    user.refused(&["rotate", "deploy"], 1, "change-open")?;
+    let resumed = user.done(&["change", "resume", &id])?;
+    assert_eq!(resumed.last()["outcome"], "changed", "{}", resumed.stdout);
+    for sshd in &fleet.devices {
+        assert!(!sshd.ssh_logs_in(&key.file, sshd.account())?, "the old key must be refused");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_killed_change_is_shown_as_interrupted_and_can_be_rolled_back() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(3))? else { return Ok(()) };
+    let user = User::new()?;
+    let key = user.deploy(&fleet.devices.iter().collect::<Vec<_>>())?;
+    let before = fleet.devices[0].authorized_keys()?;
+    user.done(&["settings", "set", "stage-timeout", "3"])?;
+    let started = user.start_until(&["rotate", "deploy"], |event| is_stage(event, "web-1", "add", "done"))?;
+    started.signal(Signal::SIGKILL)?;
+    started.end()?;
+    let listed = user.done(&["change", "list"])?;
+    assert_eq!(listed.last()["state"], "interrupted", "a dead process works on nothing");
+    let back = user.done(&["change", "roll-back", &listed.last()["id"].to_string()])?;
+    assert_eq!(back.last()["outcome"], "rolled-back", "{}", back.stdout);
+    for sshd in &fleet.devices {
+        assert_eq!(sshd.authorized_keys()?, before, "everything is as before, to the byte");
+        assert!(sshd.ssh_logs_in(&key.file, sshd.account())?, "the old key logs in as before");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_unreachable_device_ends_with_1_or_with_3_as_was_chosen() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(2))? else { return Ok(()) };
+    let user = User::new()?;
+    let key = user.deploy(&fleet.devices.iter().collect::<Vec<_>>())?;
+    fleet.devices[1].stop()?;
+    let checked = user.run(&["check", "deploy"])?;
+    assert_eq!(checked.status, Some(1), "{}", checked.stdout);
+    assert_eq!(checked.lines[1]["problems"][0]["code"], "connection-refused", "{}", checked.stdout);
+    let failed = user.run(&["rotate", "deploy"])?;
+    assert_eq!((failed.status, &failed.last()["outcome"]), (Some(1), &json!("failed")), "{}", failed.stdout);
+    assert!(fleet.devices[0].ssh_logs_in(&key.file, fleet.devices[0].account())?);
+    let partly = user.run(&["rotate", "deploy", "--on-failure", "continue"])?;
+    assert_eq!((partly.status, &partly.last()["outcome"]), (Some(3), &json!("partly-changed")), "{}", partly.stdout);
+    fleet.devices[1].start()?;
+    let retried = user.done(&["change", "retry", &partly.last()["change"].to_string()])?;
+    assert_eq!(retried.last()["outcome"], "changed", "{}", retried.stdout);
+    Ok(())
+}
+
+#[test]
+fn several_credentials_end_with_3_unless_all_end_alike() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(2))? else { return Ok(()) };
+    let user = User::new()?;
+    let [first, second] = fleet.devices.as_slice() else { panic!("two devices were asked for") };
+    user.deploy(&[first])?;
+    let port = second.port().to_string();
+    user.done(&["device", "add", "--name", "db-1", "--address", "127.0.0.1", "--port", &port])?;
+    user.done(&["device", "trust", "db-1", "--yes"])?;
+    let mut add = vec!["credential", "add", "--name", "backup", "--original-device", "db-1", "--generate"];
+    add.extend(["--username", second.account()]);
+    user.done(&add)?;
+    // The key of "backup" stands nowhere yet.
+    let ran = user.run(&["rotate", "backup", "deploy"])?;
+    assert_eq!(ran.status, Some(3), "{}{}", ran.stdout, ran.stderr);
+    let ends: Vec<&Value> = ran.lines.iter().filter(|line| line["event"] == "finished").collect();
+    assert_eq!((&ends[0]["outcome"], &ends[1]["outcome"]), (&json!("failed"), &json!("changed")), "{}", ran.stdout);
+    let ran = user.refused(&["rotate", "deploy", "nobody"], 2, "unknown-name")?;
+    assert_eq!(ran.lines.len(), 1, "nothing may begin where a name is unknown: {}", ran.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_changed_host_key_is_pinned_only_by_its_fingerprint() -> Result<(), Trouble> {
+    let Some(sshd) = available(Sshd::builder().start())? else { return Ok(()) };
+    let user = User::new()?;
+    user.deploy(&[&sshd])?;
+    sshd.replace_host_key()?;
+    let checked = user.run(&["check", "deploy"])?;
+    assert_eq!((checked.status, &checked.lines[0]["problems"][0]["code"]), (Some(1), &json!("host-key-changed")));
+    let rotated = user.run(&["rotate", "deploy"])?;
+    assert_eq!(rotated.status, Some(1), "{}", rotated.stdout);
+    let refused = user.refused(&["device", "trust", "web-1", "--yes"], 1, "host-key-changed")?;
+    let changed = &refused.lines[0];
+    assert_eq!((&changed["state"], changed["instead_of"].as_array().map(Vec::len)), (&json!("changed"), Some(3)));
+    let unknown = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
+    user.refused(&["device", "trust", "web-1", "--fingerprint", unknown], 1, "host-key-not-offered")?;
+    let fingerprint = changed["fingerprint"].as_str().unwrap_or_default();
+    user.done(&["device", "trust", "web-1", "--fingerprint", fingerprint])?;
+    let shown = user.done(&["device", "show", "web-1"])?;
+    let pinned = |found: &Value| found["fingerprint"] == fingerprint;
+    assert!(shown.last()["host_keys"].as_array().is_some_and(|keys| keys.iter().any(pinned)), "{}", shown.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_locked_keyring_ends_with_5_and_nothing_is_begun() -> Result<(), Trouble> {
+    let Some(sshd) = available(Sshd::builder().start())? else { return Ok(()) };
+    let user = User::new()?;
+    user.deploy(&[&sshd])?;
+    user.keyring.lock()?;
+    for arguments in [&["rotate", "deploy"][..], &["check", "deploy"], &["credential", "remove", "deploy", "--yes"]] {
+        let ran = user.refused(arguments, 5, "keyring-locked")?;
+        assert!(ran.stderr.contains("unlock"), "nobody learns what to do: {}", ran.stderr);
+    }
+    assert_eq!(user.done(&["change", "list"])?.lines, Vec::<Value>::new());
+    user.done(&["credential", "public-key", "deploy"])?;
+    user.keyring.unlock()?;
+    user.done(&["check", "deploy"])?;
+    Ok(())
+}
+
+#[test]
+fn a_second_process_is_told_that_the_credential_is_busy() -> Result<(), Trouble> {
+    let Some(sshd) = available(Sshd::builder().start())? else { return Ok(()) };
+    let user = User::new()?;
+    user.deploy(&[&sshd])?;
+    let lock = CredentialLock::take(&user.path("data"), CredentialId(1), "deploy", Sharing::Exclusive)?;
+    user.refused(&["rotate", "deploy"], 1, "busy")?;
+    drop(lock);
+    user.done(&["rotate", "deploy"])?;
+    Ok(())
+}
+
+#[test]
+fn a_key_is_installed_with_another_credential_and_taken_off_again() -> Result<(), Trouble> {
+    let Some(sshd) = available(Sshd::builder().start())? else { return Ok(()) };
+    let user = User::new()?;
+    user.deploy(&[&sshd])?;
+    let before = sshd.authorized_keys()?;
+    let mut add = vec!["credential", "add", "--name", "backup", "--original-device", "web-1", "--generate"];
+    add.extend(["--username", sshd.account(), "--algorithm", "ecdsa-p256"]);
+    user.done(&add)?;
+    let installed =
+        user.done(&["install", "backup", "--auth-with", "deploy", "--options", "from=\"127.0.0.1\",no-pty"])?;
+    assert_eq!(installed.last()["outcome"], "changed", "{}", installed.stdout);
+    let text = String::from_utf8_lossy(&sshd.authorized_keys()?).into_owned();
+    assert!(text.contains("from=\"127.0.0.1\",no-pty ecdsa-sha2-nistp256 "), "{text}");
+    user.done(&["rotate", "backup"])?;
+    user.refused(&["uninstall", "backup"], 2, "question-unanswered")?;
+    user.refused(&["credential", "remove", "backup"], 2, "question-unanswered")?;
+    user.done(&["credential", "remove", "backup", "--yes", "--uninstall"])?;
+    user.refused(&["credential", "show", "backup"], 2, "unknown-name")?;
+    let text = String::from_utf8_lossy(&sshd.authorized_keys()?).into_owned();
+    assert!(!text.contains("ecdsa-sha2-nistp256"), "the key was left there: {text}");
+    assert!(text.starts_with(String::from_utf8_lossy(&before).trim_end()), "another line was changed: {text}");
+    user.done(&["check", "deploy"])?;
+    assert_eq!(user.keyring.items()?.len(), 1, "the secrets of a removed credential are destroyed");
+    Ok(())
+}
+
+#[test]
+fn no_secret_is_in_what_is_printed_or_stored_outside_the_keyring() -> Result<(), Trouble> {
+    let Some(sshd) = available(Sshd::builder().start())? else { return Ok(()) };
+    let user = User::new()?;
+    user.deploy(&[&sshd])?;
+    let add = ["credential", "add", "--name", "admin", "--username", "admin", "--original-device", "web-1"];
+    let ran = user.run_with(&[&add[..], &["--password-stdin"]].concat(), "correct horse battery\n")?;
+    assert_eq!((ran.status, &ran.last()["kind"]), (Some(0), &json!("password")), "{}", ran.stderr);
+    let mut told = vec![ran.stdout, ran.stderr];
+    for arguments in [&["credential", "show", "admin"][..], &["-v", "rotate", "deploy"], &["audit", "list"]] {
+        let ran = user.done(arguments)?;
+        told.extend([ran.stdout, ran.stderr]);
+    }
+    for entry in std::fs::read_dir(user.path("data"))? {
+        let path = entry?.path();
+        if path.is_file() {
+            told.push(String::from_utf8_lossy(&std::fs::read(path)?).into_owned());
+        }
+    }
+    for text in told {
+        assert!(!text.contains("correct horse") && !text.contains("PRIVATE KEY"), "a secret is in: {text}");
+    }
+    Ok(())
+}
