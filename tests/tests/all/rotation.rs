@@ -4,7 +4,7 @@ use keywheel_core::{
     journal::{ChangeState, DeviceState},
     rotation::{OnFailure, Rotate, Strategy, decide::Outcome},
 };
-use keywheel_fleet::{Account, Desk, Fleet, Sshd, Trouble, available, watch};
+use keywheel_fleet::{Account, ClientKey, Desk, Fleet, Sshd, Trouble, available, watch};
 
 /// Lines around the key that must stay as they are, to the byte.
 const BEFORE: &[u8] = b"# kept\r\n\n  \t\nssh-ed25519 broken\nenvironment=\"A=b # c\" ssh-rsa AAAA nothing\n";
@@ -14,37 +14,75 @@ fn file_with(line: &str) -> Vec<u8> {
     [BEFORE, line.as_bytes(), b"\n", AFTER].concat()
 }
 
+/// Devices that hold the key of one credential "deploy", named web-1 and so on.
+struct Scene {
+    fleet: Fleet,
+    desk: Desk,
+    key: ClientKey,
+    text: Vec<u8>,
+}
+
+impl Scene {
+    /// Sets up so many devices; `first` is the place of the original device.
+    async fn new(count: usize, first: usize, options: &str) -> Result<Option<Self>, Trouble> {
+        let Some(fleet) = available(Fleet::start(count))? else { return Ok(None) };
+        let desk = Desk::open()?;
+        let key = desk.client.key("deploy", "ed25519")?;
+        let text = file_with(&format!("{options}{}", key.public));
+        let mut devices = Vec::new();
+        for (index, sshd) in fleet.devices.iter().enumerate() {
+            sshd.write_authorized_keys(&text)?;
+            devices.push(desk.device(&format!("web-{}", index + 1), sshd).await?);
+        }
+        devices.rotate_left(first);
+        desk.credential("deploy", fleet.devices[0].account(), &key.file, &devices).await?;
+        Ok(Some(Self { fleet, desk, key, text }))
+    }
+
+    fn account(&self) -> &str {
+        self.fleet.devices[0].account()
+    }
+
+    /// Asserts that every device accepts this version's key and refuses the imported one.
+    async fn assert_on(&self, version: u32) -> Result<(), Trouble> {
+        let new = self.desk.key_file("deploy", version).await?;
+        for sshd in &self.fleet.devices {
+            assert!(sshd.ssh_logs_in(&new, self.account())?, "the new key must log in: {}", sshd.log()?);
+            assert!(!sshd.ssh_logs_in(&self.key.file, self.account())?, "the old key must be refused");
+        }
+        Ok(())
+    }
+
+    /// Asserts that every device is as before, to the byte.
+    fn assert_as_before(&self) -> Result<(), Trouble> {
+        for sshd in &self.fleet.devices {
+            assert_eq!(sshd.authorized_keys()?, self.text, "no byte may differ");
+            assert!(sshd.ssh_logs_in(&self.key.file, self.account())?, "the old key logs in as before");
+        }
+        Ok(())
+    }
+}
+
 fn rotate(credential: &str) -> Rotate {
     Rotate { credential: credential.to_owned(), ..Rotate::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_one_key_on_five_devices_and_nothing_else() -> Result<(), Trouble> {
-    let Some(fleet) = available(Fleet::start(5))? else { return Ok(()) };
-    let desk = Desk::open()?;
-    let key = desk.client.key("deploy", "ed25519")?;
-    let mut devices = Vec::new();
-    for (index, sshd) in fleet.devices.iter().enumerate() {
-        sshd.write_authorized_keys(&file_with(&format!("from=\"127.0.0.1\",no-pty {}", key.public)))?;
-        devices.push(desk.device(&format!("web-{}", index + 1), sshd).await?);
-    }
     // The original device is changed first, also when its ID is not the lowest.
-    devices.rotate_left(2);
-    let account = fleet.devices[0].account();
-    desk.credential("deploy", account, &key.file, &devices).await?;
+    let Some(scene) = Scene::new(5, 2, "from=\"127.0.0.1\",no-pty ").await? else { return Ok(()) };
+    let Scene { fleet, desk, key, .. } = &scene;
 
     let (watch, mut watching) = watch();
     let finished = desk.keywheel.rotate(&rotate("deploy"), watch).await?;
     let events = watching.drain();
     assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
 
-    let new = desk.key_file("deploy", 2).await?;
+    scene.assert_on(2).await?;
     let credential = desk.keywheel.find_credential("deploy").await?;
     let current = credential.current_key().expect("a current key");
     assert_eq!(current.version, 2, "the new version becomes the current one");
     for sshd in &fleet.devices {
-        assert!(sshd.ssh_logs_in(&new, account)?, "the new key must log in: {}", sshd.log()?);
-        assert!(!sshd.ssh_logs_in(&key.file, account)?, "the old key must be refused");
         let line = format!("from=\"127.0.0.1\",no-pty {}", key.public);
         let line = line
             .replace(key.public.split(' ').nth(1).unwrap(), current.public_key.to_openssh().split(' ').nth(1).unwrap());
@@ -111,16 +149,8 @@ async fn a_device_that_ignores_the_new_line_takes_all_back() -> Result<(), Troub
 
 #[tokio::test(flavor = "multi_thread")]
 async fn continue_changes_the_others_and_retry_brings_the_rest_with_the_same_key() -> Result<(), Trouble> {
-    let Some(fleet) = available(Fleet::start(3))? else { return Ok(()) };
-    let desk = Desk::open()?;
-    let key = desk.client.key("deploy", "ed25519")?;
-    let mut devices = Vec::new();
-    for (index, sshd) in fleet.devices.iter().enumerate() {
-        sshd.write_authorized_keys(&file_with(&key.public))?;
-        devices.push(desk.device(&format!("web-{}", index + 1), sshd).await?);
-    }
-    let account = fleet.devices[0].account();
-    desk.credential("deploy", account, &key.file, &devices).await?;
+    let Some(scene) = Scene::new(3, 0, "").await? else { return Ok(()) };
+    let Scene { fleet, desk, .. } = &scene;
     fleet.devices[1].stop()?;
     let (one, _watching) = watch();
     let request = Rotate { on_failure: Some(OnFailure::Continue), ..rotate("deploy") };
@@ -137,27 +167,15 @@ async fn continue_changes_the_others_and_retry_brings_the_rest_with_the_same_key
     let (two, _watching) = watch();
     let finished = desk.keywheel.retry(finished.change, two).await?;
     assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
-    let new = desk.key_file("deploy", 2).await?;
-    for sshd in &fleet.devices {
-        assert!(sshd.ssh_logs_in(&new, account)?, "never a third key: {}", sshd.log()?);
-        assert!(!sshd.ssh_logs_in(&key.file, account)?);
-    }
+    scene.assert_on(2).await?;
+    assert!(desk.key_file("deploy", 3).await.is_err(), "a retry makes no third key");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn device_by_device_and_then_undo() -> Result<(), Trouble> {
-    let Some(fleet) = available(Fleet::start(2))? else { return Ok(()) };
-    let desk = Desk::open()?;
-    let key = desk.client.key("deploy", "ed25519")?;
-    let mut devices = Vec::new();
-    let text = file_with(&key.public);
-    for (index, sshd) in fleet.devices.iter().enumerate() {
-        sshd.write_authorized_keys(&text)?;
-        devices.push(desk.device(&format!("web-{}", index + 1), sshd).await?);
-    }
-    let account = fleet.devices[0].account();
-    desk.credential("deploy", account, &key.file, &devices).await?;
+    let Some(scene) = Scene::new(2, 0, "").await? else { return Ok(()) };
+    let Scene { desk, .. } = &scene;
     let (one, _watching) = watch();
     let request = Rotate { strategy: Some(Strategy::DeviceByDevice), ..rotate("deploy") };
     let finished = desk.keywheel.rotate(&request, one).await?;
@@ -165,10 +183,7 @@ async fn device_by_device_and_then_undo() -> Result<(), Trouble> {
     let (two, _watching) = watch();
     let undone = desk.keywheel.undo(finished.change, two).await?;
     assert_eq!(undone.outcome, Outcome::Changed, "{undone:?}");
-    for sshd in &fleet.devices {
-        assert_eq!(sshd.authorized_keys()?, text, "undo brings the file back, to the byte");
-        assert!(sshd.ssh_logs_in(&key.file, account)?);
-    }
+    scene.assert_as_before()?;
     let accepts = desk.keywheel.accepts("deploy").await?;
     for device in &accepts {
         let said: Vec<_> = device.versions.iter().map(|version| (version.version, version.answer.as_str())).collect();
@@ -179,17 +194,8 @@ async fn device_by_device_and_then_undo() -> Result<(), Trouble> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_is_stopped_is_resumed_or_rolled_back() -> Result<(), Trouble> {
-    let Some(fleet) = available(Fleet::start(3))? else { return Ok(()) };
-    let desk = Desk::open()?;
-    let key = desk.client.key("deploy", "ed25519")?;
-    let mut devices = Vec::new();
-    let text = file_with(&key.public);
-    for (index, sshd) in fleet.devices.iter().enumerate() {
-        sshd.write_authorized_keys(&text)?;
-        devices.push(desk.device(&format!("web-{}", index + 1), sshd).await?);
-    }
-    let account = fleet.devices[0].account();
-    desk.credential("deploy", account, &key.file, &devices).await?;
+    let Some(scene) = Scene::new(3, 0, "").await? else { return Ok(()) };
+    let Scene { desk, .. } = &scene;
     for back in [true, false] {
         let (one, mut watching) = watch();
         let keywheel = desk.keywheel.clone();
@@ -211,18 +217,11 @@ async fn a_change_that_is_stopped_is_resumed_or_rolled_back() -> Result<(), Trou
         if back {
             let ended = other.roll_back(stopped.change, two).await?;
             assert_eq!(ended.outcome, Outcome::RolledBack, "{ended:?}");
-            for sshd in &fleet.devices {
-                assert_eq!(sshd.authorized_keys()?, text);
-                assert!(sshd.ssh_logs_in(&key.file, account)?);
-            }
+            scene.assert_as_before()?;
         } else {
             let ended = other.resume(stopped.change, two).await?;
             assert_eq!(ended.outcome, Outcome::Changed, "{ended:?}");
-            let new = desk.key_file("deploy", 3).await?;
-            for sshd in &fleet.devices {
-                assert!(sshd.ssh_logs_in(&new, account)?, "{}", sshd.log()?);
-                assert!(!sshd.ssh_logs_in(&key.file, account)?);
-            }
+            scene.assert_on(3).await?;
         }
     }
     Ok(())
