@@ -133,7 +133,10 @@ fn one_sentence(error: &clap::Error) -> String {
     let text = error.to_string();
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = paragraph.trim_start_matches("error: ").split_whitespace().collect();
-    format!("{}.", words.join(" ").trim_end_matches('.'))
+    let text = words.join(" ");
+    let mut rest = text.trim_end_matches('.').chars();
+    let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", rest.as_str())
 }
 
 /// Takes a folder, or a path where one can be made.
@@ -298,5 +301,6 @@ mod tests {
     fn wrong_usage_is_told_in_one_sentence() {
         let text = one_sentence(&parse("install deploy").unwrap_err());
         assert!(text.ends_with('.') && !text.contains('\n') && text.contains("--auth-with"), "{text}");
+        assert!(text.starts_with("The following"), "{text}");
     }
 }

@@ -437,3 +437,27 @@ fn no_secret_is_in_what_is_printed_or_stored_outside_the_keyring() -> Result<(),
     }
     Ok(())
 }
+
+#[test]
+fn a_terminal_gets_a_line_per_device_and_a_sentence_at_the_end() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(2))? else { return Ok(()) };
+    let user = User::new()?;
+    user.deploy(&fleet.devices.iter().collect::<Vec<_>>())?;
+    // script(1) runs a command on a terminal of its own.
+    let mut command = Command::new("script");
+    user.keyring.set_environment(&mut command);
+    let rotate = format!("stty rows 24 cols 120; {} rotate deploy", program().display());
+    command.args(["-qec", &rotate, "/dev/null"]).env("KEYWHEEL_DATA_DIR", user.path("data"));
+    command.env("TERM", "xterm").env("NO_COLOR", "1").stdin(Stdio::null());
+    let output = command.output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("\u{1b}[2A"), "the lines are redrawn in place: {text}");
+    assert!(!text.contains("\u{1b}[3"), "NO_COLOR is respected: {text}");
+    let last = text.lines().rfind(|line| line.contains("  web-2  ")).unwrap_or_default();
+    for stage in ["check ok", "add ok", "prove ok", "remove ok", "refuse ok"] {
+        assert!(last.contains(stage), "{stage} is missing in: {last}");
+    }
+    assert!(text.contains("\"deploy\": 2 of 2 devices accept the new key and refuse the old"), "{text}");
+    Ok(())
+}
