@@ -586,3 +586,13 @@ async fn a_key_that_took_itself_off_is_not_rolled_back_into_a_dead_end() -> Resu
     assert_eq!(retried.outcome, Outcome::Changed, "the way forward stays open: {retried:?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_another_credential_uses_there_too_is_not_changed() -> Result<(), Trouble> {
+    let scene = Scene::new(&[OURS]).await?;
+    scene.desk.credential("also", scene.devices[0].account(), &scene.key.file, &scene.ids).await?;
+    let finished = scene.take_back_all().await?;
+    assert_eq!(finished.outcome, Outcome::Failed, "the other credential would be locked out: {finished:?}");
+    assert_eq!(finished.devices[0].error.as_ref().map(|cause| cause.code.as_str()), Some("same-key-elsewhere"));
+    scene.assert_as_before(0)
+}

@@ -262,7 +262,40 @@ impl DeviceRun {
         };
         let mut found = judge(&judged);
         self.check_login(&mut found).await?;
+        if !self.standing.is_touched() {
+            self.check_sharing(&mut found).await?;
+        }
         Ok(found)
+    }
+
+    /// Finds the credentials that enter the same account with the same key: taking its line out would lock them out.
+    async fn check_sharing(&self, found: &mut Found) -> Result<(), Failure> {
+        let (work, device) = (&self.work, self.snapshot.id);
+        let Some(old) = work.old.as_ref().filter(|_| matches!(work.kind, Kind::Rotate | Kind::Undo)) else {
+            return Ok(());
+        };
+        let all = work.keywheel.credentials().await?;
+        let sharing = all.iter().find(|other| {
+            other.id != work.credential
+                && other.removed_at.is_none()
+                && other.username == work.username
+                && other.devices.contains(&device)
+                && other.current_key().is_some_and(|key| key.public_key.blob() == old.public.blob())
+        });
+        if let Some(other) = sharing {
+            found.finding.problems.push(Report {
+                code: "same-key-elsewhere".into(),
+                message: format!(
+                    "On \"{}\", the credential \"{}\" logs in to the same account with the same key.",
+                    self.name(),
+                    other.name
+                ),
+                hint: "Take the device off one of the two credentials, or make them one.".into(),
+                subject: Some(self.name().to_owned()),
+            });
+            found.finding.ready = false;
+        }
+        Ok(())
     }
 
     /// Where another credential authenticates, shows by a real login that the account accepts its current key.
