@@ -38,8 +38,9 @@ impl Progress {
             What::Started { credential, devices, strategy, new_fingerprint } => {
                 let count = devices.len();
                 self.output.message(&format!(
-                    "Change {} of \"{credential}\" on {count} devices ({strategy}), key {new_fingerprint}",
-                    event.change
+                    "Change {} of \"{credential}\" on {count} device{} ({strategy}), key {new_fingerprint}",
+                    event.change,
+                    if count == 1 { "" } else { "s" },
                 ));
                 self.lines = Lines::fitting(devices);
                 if let Some(lines) = &mut self.lines {
