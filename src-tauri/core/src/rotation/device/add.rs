@@ -1,0 +1,85 @@
+//! `add` and `prove`: the new key's line, and a login with it.
+
+use super::DeviceRun;
+use super::Failure;
+use super::plural;
+use crate::authorized_keys;
+use crate::journal::DeviceState;
+use crate::journal::Kind;
+use crate::journal::WriteKind;
+use crate::remote::files::Files;
+use crate::rotation::Stage;
+use crate::rotation::decide::Direction;
+use crate::rotation::decide::Standing;
+use crate::rotation::event::StageState;
+use crate::rotation::finding;
+use crate::rotation::finding::key;
+use crate::rotation::finding::keys;
+use crate::rotation::work::VersionKey;
+use std::sync::Arc;
+
+impl DeviceRun {
+    /// Writes the new key's lines and logs in with it.
+    pub(in crate::rotation) async fn add(&mut self) -> Result<(), Failure> {
+        let work = Arc::clone(&self.work);
+        let Some(new) = work.new.clone() else {
+            return Ok(());
+        };
+        self.standing = Standing::Touched;
+        self.begin(Stage::Add).await?;
+        work.stage(self.name(), Stage::Add, StageState::Running, "writing the new key's line");
+        let older = work.older.clone();
+        let public = new.public.clone();
+        let line = finding::installed_line(&public, work.options.as_deref());
+        let install = work.kind == Kind::Install;
+        let edit = move |text: &[u8]| {
+            if install {
+                authorized_keys::append(text, &line, key(&public))
+            } else {
+                authorized_keys::add(text, &keys(&older), key(&public))
+            }
+        };
+        let written = match if install { self.make_files().await } else { Ok(()) } {
+            Ok(()) => self.write_all(WriteKind::Add, &edit).await,
+            Err(failure) => Err(failure),
+        };
+        let added = self.told(Stage::Add, written)?;
+        let detail =
+            if added == 0 { "it stands there already".to_owned() } else { format!("{added} line{}", plural(added)) };
+        work.stage(self.name(), Stage::Add, StageState::Done, detail);
+        work.audit("stage-add", self.name(), None).await;
+        self.prove(&new).await
+    }
+
+    async fn make_files(&mut self) -> Result<(), Failure> {
+        let Some(way) = self.found.as_ref().map(|found| found.way) else { return Ok(()) };
+        let reach = self.reach(way);
+        for path in self.paths() {
+            self.enter().await?;
+            let Some(session) = &self.session else {
+                return Err(Failure::NotProven(self.nothing_open()));
+            };
+            Files::new(session, &reach).install(&path).await?;
+        }
+        Ok(())
+    }
+
+    /// Logs in with the new key only; the session stays open for the removal.
+    async fn prove(&mut self, new: &VersionKey) -> Result<(), Failure> {
+        let work = Arc::clone(&self.work);
+        self.begin(Stage::Prove).await?;
+        work.stage(self.name(), Stage::Prove, StageState::Running, "logging in with the new key");
+        let session = self.login(new, Direction::Forward).await;
+        let session = self.told(Stage::Prove, session)?;
+        self.proving = Some(session);
+        self.standing = Standing::Proven;
+        self.state = DeviceState::Proven;
+        self.note_accepts(new, true);
+        if let Some(old) = &work.old {
+            self.note_accepts(&old.clone(), true);
+        }
+        self.save(None).await?;
+        work.stage(self.name(), Stage::Prove, StageState::Done, "the new key logs in");
+        Ok(())
+    }
+}

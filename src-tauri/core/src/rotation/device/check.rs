@@ -1,0 +1,274 @@
+//! Looking at a device: connect, find and read the files, predict what could fail.
+
+use super::DeviceRun;
+use super::Failure;
+use super::plural;
+use crate::error::Report;
+use crate::journal::Kind;
+use crate::remote::RemoteError;
+use crate::remote::files::FileError;
+use crate::remote::files::Files;
+use crate::remote::files::Way;
+use crate::remote::program::ProgramError;
+use crate::remote::sshd_config;
+use crate::rotation::Stage;
+use crate::rotation::decide::Standing;
+use crate::rotation::event::StageState;
+use crate::rotation::finding::Finding;
+use crate::rotation::finding::Found;
+use crate::rotation::finding::Goal;
+use crate::rotation::finding::Judged;
+use crate::rotation::finding::judge;
+use crate::rotation::work::Authentication;
+use std::sync::Arc;
+
+impl DeviceRun {
+    /// Connects, authenticates, finds and reads the files, and predicts what could fail. Nothing is written.
+    pub(in crate::rotation) async fn check(&mut self) -> Result<(), Failure> {
+        let work = Arc::clone(&self.work);
+        work.stage(self.name(), Stage::Check, StageState::Running, "connecting");
+        let checked = self.look().await;
+        let found = match checked {
+            Ok(found) => found,
+            Err(Failure::Broken(error)) => return Err(Failure::Broken(error)),
+            // Who would look was taken out by a process that could not see it any more; `refuse` asks once again.
+            Err(Failure::Cause(cause))
+                if work.kind == Kind::Uninstall
+                    && self.standing == Standing::Removing
+                    && cause.code == "authentication-refused" =>
+            {
+                work.stage(self.name(), Stage::Check, StageState::Done, "the key does not log in any more");
+                return Ok(());
+            }
+            Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
+                self.found = None;
+                return self.failed(Stage::Check, cause);
+            }
+        };
+        let problem = found.finding.problems.first().cloned();
+        let lines = found.finding.old_key_lines;
+        let files = found.finding.files.len();
+        self.found = Some(found);
+        match problem {
+            Some(problem) => self.failed(Stage::Check, problem),
+            None => {
+                if self.standing == Standing::Waiting {
+                    self.standing = Standing::Checked;
+                }
+                let detail = format!("{lines} line{} in {files} file{}", plural(lines), plural(files));
+                work.stage(self.name(), Stage::Check, StageState::Done, detail);
+                Ok(())
+            }
+        }
+    }
+
+    /// What `check` shows of this device.
+    pub(in crate::rotation) fn finding(&self) -> Finding {
+        match (&self.found, &self.cause) {
+            (Some(found), _) => found.finding.clone(),
+            (None, cause) => Finding {
+                device: self.name().to_owned(),
+                ready: false,
+                method: None,
+                files: Vec::new(),
+                old_key_lines: 0,
+                problems: cause.iter().cloned().collect(),
+                warnings: Vec::new(),
+            },
+        }
+    }
+
+    async fn look(&mut self) -> Result<Found, Failure> {
+        if !self.snapshot.enabled {
+            return Err(Failure::Cause(Report {
+                code: "device-disabled".into(),
+                message: format!("The device \"{}\" is disabled.", self.name()),
+                hint: "Switch it on, or take it off the credential.".into(),
+                subject: Some(self.name().to_owned()),
+            }));
+        }
+        self.enter().await?;
+        let paths: Vec<String> = self.snapshot.authorized_keys_path.iter().cloned().collect();
+        let (probe, way) = self.probe(&paths).await?;
+        self.way = Some(way);
+        let text_of = |path: &str| -> Vec<(String, Vec<u8>)> {
+            let readable = probe.configuration.iter().filter_map(|file| Some((file.path.clone(), file.text.clone()?)));
+            readable.filter(|(candidate, _)| matches_pattern(path, candidate)).collect()
+        };
+        let configuration = (!probe.configuration.is_empty()).then(|| {
+            sshd_config::authorized_keys_files(
+                &text_of,
+                &sshd_config::Connection {
+                    user: probe.user.clone(),
+                    groups: None,
+                    home: probe.home.clone(),
+                    uid: probe.uid.unwrap_or(0),
+                    client_address: None,
+                    local_address: None,
+                    local_port: None,
+                },
+            )
+        });
+        // The device's own setting wins; else sshd's configuration, where it names other files than the usual ones.
+        let mut probe = probe;
+        let named: Vec<String> = match (&self.snapshot.authorized_keys_path, &configuration) {
+            (Some(_), _) | (None, None) => Vec::new(),
+            (None, Some(effective)) => effective.authorized_keys_files.clone(),
+        };
+        let unseen: Vec<String> = named
+            .into_iter()
+            .filter(|path| !probe.files.iter().any(|file| same_place(&file.asked, path, &probe.home)))
+            .collect();
+        if !unseen.is_empty() {
+            self.enter().await?;
+        }
+        if !unseen.is_empty()
+            && let Some(session) = &self.session
+        {
+            let reach = self.reach(way);
+            let more = Files::new(session, &reach).probe(&unseen).await?;
+            probe.files.extend(more.files);
+        }
+        if self.work.resumed {
+            self.enter().await?;
+        }
+        if self.work.resumed
+            && let Some(session) = &self.session
+        {
+            let reach = self.reach(way);
+            Files::new(session, &reach).clean(&probe.files).await?;
+        }
+        let older = &self.work.older;
+        let goal = match (self.work.kind, &self.work.new) {
+            (Kind::Install, Some(new)) => Goal::Install { new: &new.public, options: self.work.options.as_deref() },
+            (Kind::Rotate | Kind::Undo, Some(new)) => Goal::Add { old: older, new: &new.public },
+            (Kind::Uninstall, _) => Goal::Withdraw { keys: older },
+            (_, None) => Goal::Look { keys: older },
+        };
+        let judged = Judged {
+            device: &self.snapshot.name,
+            username: &self.work.username,
+            way,
+            probe: &probe,
+            configuration: configuration.as_ref(),
+            goal: &goal,
+        };
+        let mut found = judge(&judged);
+        self.check_login(&mut found).await?;
+        if !self.standing.is_touched() {
+            self.check_sharing(&mut found).await?;
+        }
+        Ok(found)
+    }
+
+    /// Finds the credentials that enter the same account with the same key: taking its line out would lock them out.
+    async fn check_sharing(&self, found: &mut Found) -> Result<(), Failure> {
+        let (work, device) = (&self.work, self.snapshot.id);
+        let Some(old) = work.old.as_ref().filter(|_| matches!(work.kind, Kind::Rotate | Kind::Undo)) else {
+            return Ok(());
+        };
+        let all = work.keywheel.credentials().await?;
+        let sharing = all.iter().find(|other| {
+            other.id != work.credential
+                && other.removed_at.is_none()
+                && other.username == work.username
+                && other.devices.contains(&device)
+                && other.current_key().is_some_and(|key| key.public_key.blob() == old.public.blob())
+        });
+        if let Some(other) = sharing {
+            found.finding.problems.push(Report {
+                code: "same-key-elsewhere".into(),
+                message: format!(
+                    "On \"{}\", the credential \"{}\" logs in to the same account with the same key.",
+                    self.name(),
+                    other.name
+                ),
+                hint: "Take the device off one of the two credentials, or make them one.".into(),
+                subject: Some(self.name().to_owned()),
+            });
+            found.finding.ready = false;
+        }
+        Ok(())
+    }
+
+    /// Where another credential authenticates, shows by a real login that the account accepts its current key.
+    async fn check_login(&mut self, found: &mut Found) -> Result<(), Failure> {
+        let work = Arc::clone(&self.work);
+        let others = matches!(work.authentication, Authentication::Other { .. });
+        if !others || !matches!(work.kind, Kind::Rotate | Kind::Undo) {
+            return Ok(());
+        }
+        match self.enter_with(&work, &work.username, &work.own_secrets(work.resumed)).await {
+            Ok(session) => session.close().await,
+            Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
+                found.finding.problems.push(cause);
+                found.finding.ready = false;
+            }
+            Err(broken @ Failure::Broken(_)) => return Err(broken),
+        }
+        Ok(())
+    }
+
+    /// Looks around by the shell way, or by SFTP where the account has nothing else.
+    pub(super) async fn probe(&mut self, paths: &[String]) -> Result<(crate::remote::program::Probe, Way), Failure> {
+        let Some(session) = &self.session else {
+            return Err(Failure::NotProven(self.nothing_open()));
+        };
+        let shell = self.reach(Way::Shell);
+        let error = match Files::new(session, &shell).probe(paths).await {
+            Ok(probe) => return Ok((probe, Way::Shell)),
+            Err(error) => error,
+        };
+        let no_shell = matches!(
+            &error,
+            FileError::Remote(RemoteError::NoPrograms { .. } | RemoteError::NoSession { .. })
+                | FileError::Program { source: ProgramError::NoAnswer, .. }
+        );
+        if !no_shell || shell.elevation != crate::remote::program::Elevation::None {
+            return Err(error.into());
+        }
+        self.enter().await?;
+        let Some(session) = &self.session else {
+            return Err(Failure::NotProven(self.nothing_open()));
+        };
+        let sftp = self.reach(Way::Sftp);
+        match Files::new(session, &sftp).probe(paths).await {
+            Ok(probe) => Ok((probe, Way::Sftp)),
+            Err(FileError::Remote(RemoteError::NoSftp { .. })) => Err(Failure::Cause(Report {
+                code: "shell-and-sftp-unusable".into(),
+                message: format!(
+                    "The account \"{}\" on \"{}\" has neither shell nor SFTP.",
+                    session.username(),
+                    self.name()
+                ),
+                hint: "Change the key through another credential, or take the forced command or nologin shell away."
+                    .into(),
+                subject: Some(self.name().to_owned()),
+            })),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether a path that sshd's configuration names is one that was looked at, relative paths being the home's.
+fn same_place(asked: &str, named: &str, home: &str) -> bool {
+    let absolute = |path: &str| match path.strip_prefix("~/") {
+        Some(rest) => format!("{home}/{rest}"),
+        None if path.starts_with('/') => path.to_owned(),
+        None => format!("{home}/{path}"),
+    };
+    absolute(asked) == absolute(named)
+}
+
+/// Whether a file's path is the one asked for, or one of those that a pattern ending in `*.conf` names.
+fn matches_pattern(pattern: &str, path: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == path,
+        Some((head, tail)) => {
+            path.len() >= head.len() + tail.len()
+                && path.starts_with(head)
+                && path.ends_with(tail)
+                && !path.get(head.len()..).unwrap_or_default().contains('/')
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Ways into a device: the session that writes, and logins that prove a key.
+
+use super::DeviceRun;
+use super::Failure;
+use crate::error::Report;
+use crate::journal::DeviceState;
+use crate::journal::Proof;
+use crate::remote::Answer;
+use crate::remote::Connection;
+use crate::remote::Entry;
+use crate::remote::LogIn;
+use crate::remote::RemoteError;
+use crate::remote::Secret;
+use crate::remote::Session;
+use crate::remote::Unknown;
+use crate::remote::files::Reach;
+use crate::remote::files::Way;
+use crate::rotation::Work;
+use crate::rotation::decide::Direction;
+use crate::rotation::work::Authentication;
+use crate::rotation::work::VersionKey;
+use crate::rotation::work::answered;
+use crate::rotation::work::unanswered;
+use std::sync::Arc;
+use tokio::time::sleep;
+
+impl DeviceRun {
+    pub(super) async fn connect(&self, work: &Work) -> Result<Connection, Failure> {
+        let route = work.route(&self.snapshot).await?;
+        let mut turned_away = work.turned_away_pauses().into_iter();
+        loop {
+            match work.connector.connect(&route).await {
+                Err(RemoteError::TurnedAway { device }) => {
+                    let Some(pause) = turned_away.next() else {
+                        return Err(RemoteError::TurnedAway { device }.into());
+                    };
+                    tracing::info!(device, seconds = pause.as_secs(), "turned away before the version line; waiting");
+                    sleep(pause).await;
+                }
+                // A check says at once what it finds; once something is written, a short absence is waited out.
+                Err(error) if error.is_passing() && self.is_under_way() => {
+                    return Err(Failure::NotProven(Report::of(&error)));
+                }
+                Err(error) => return Err(error.into()),
+                Ok(connection) => return Ok(connection),
+            }
+        }
+    }
+
+    /// Opens the session that writes, unless one stands.
+    pub(super) async fn enter(&mut self) -> Result<(), Failure> {
+        if self.session.as_ref().is_some_and(Session::is_open) {
+            return Ok(());
+        }
+        let work = Arc::clone(&self.work);
+        let mut pauses = work.pauses().into_iter();
+        loop {
+            let entered = self.enter_once(&work).await;
+            match entered {
+                Ok(session) => {
+                    self.session = Some(session);
+                    return Ok(());
+                }
+                Err(Failure::NotProven(cause)) => match pauses.next() {
+                    Some(pause) => sleep(pause).await,
+                    None => return Err(Failure::NotProven(cause)),
+                },
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Whether a stage that writes was begun in this process.
+    fn is_under_way(&self) -> bool {
+        self.standing.is_touched() && self.state == DeviceState::Running
+    }
+
+    async fn enter_once(&self, work: &Work) -> Result<Session, Failure> {
+        let (username, secrets) = match &work.authentication {
+            Authentication::Itself => {
+                (work.username.clone(), work.own_secrets(work.resumed || self.standing.is_touched()))
+            }
+            Authentication::Other { username, secret, .. } => (username.clone(), vec![secret.clone()]),
+        };
+        self.enter_with(work, &username, &secrets).await
+    }
+
+    /// Logs in with the first of these secrets that is accepted, on as many connections as the server makes it.
+    pub(super) async fn enter_with(&self, work: &Work, username: &str, secrets: &[Secret]) -> Result<Session, Failure> {
+        let wants_key = secrets.iter().any(|secret| matches!(secret, Secret::Key(_)));
+        let mut left = secrets;
+        loop {
+            let mut connection = self.connect(work).await?;
+            let methods = connection.methods(username).await?;
+            if wants_key && !methods.contains(&russh::MethodKind::PublicKey) {
+                return Err(Failure::Cause(Report {
+                    code: "key-login-off".into(),
+                    message: format!("The device \"{}\" offers no key login to \"{username}\".", self.name()),
+                    hint: "Switch PubkeyAuthentication on in the device's sshd_config.".into(),
+                    subject: Some(self.name().to_owned()),
+                }));
+            }
+            match connection.enter(username, left).await? {
+                Entry::Entered(session, _) => return Ok(*session),
+                Entry::HungUp(next) => left = left.get(next..).unwrap_or_default(),
+            }
+        }
+    }
+
+    pub(super) fn reach(&self, way: Way) -> Reach {
+        let (elevation, password) = self.work.elevation();
+        Reach { way, elevation, password, mark: self.work.mark(), deadline: self.work.connector.timeouts().stage }
+    }
+
+    pub(super) fn nothing_open(&self) -> Report {
+        Report {
+            code: "connection-cut".into(),
+            message: format!("The connection to \"{}\" is gone.", self.name()),
+            hint: "Check the network to the device, then try again.".into(),
+            subject: Some(self.name().to_owned()),
+        }
+    }
+
+    /// A real login with one version of the key; unknown answers are asked for again.
+    pub(super) async fn login(&self, version: &VersionKey, direction: Direction) -> Result<Session, Failure> {
+        let work = &self.work;
+        let mut pauses = work.pauses().into_iter();
+        loop {
+            let unknown = match self.login_once(version, direction).await? {
+                Ok(session) => return Ok(session),
+                Err(unknown) => unknown,
+            };
+            match pauses.next() {
+                Some(pause) => sleep(pause).await,
+                None => return Err(Failure::NotProven(unknown)),
+            }
+        }
+    }
+
+    /// One try of a login: the session, or why the answer is unknown.
+    pub(super) async fn login_once(
+        &self,
+        version: &VersionKey,
+        direction: Direction,
+    ) -> Result<Result<Session, Report>, Failure> {
+        let work = &self.work;
+        let route = work.route(&self.snapshot).await?;
+        let device = self.snapshot.id;
+        let connection = match work.connector.connect(&route).await {
+            Ok(connection) => connection,
+            Err(error) if error.is_passing() => return Ok(Err(Report::of(&error))),
+            Err(error) => return Err(error.into()),
+        };
+        let (host_key, server) = (connection.host_key(), connection.server_version());
+        match connection.log_in(&work.username, &version.secret()).await {
+            LogIn::Accepted(session) => {
+                let result = answered(true, host_key.as_ref(), server);
+                work.note_answer(device, direction, version, Proof::Login, result).await?;
+                Ok(Ok(*session))
+            }
+            LogIn::Not(Answer::Unknown(cause), _) => {
+                work.note_answer(device, direction, version, Proof::Login, unanswered(cause)).await?;
+                Ok(Err(self.unclear(cause)))
+            }
+            LogIn::Not(answer, _) => {
+                let result = answered(false, host_key.as_ref(), server);
+                work.note_answer(device, direction, version, Proof::Login, result).await?;
+                Err(Failure::Cause(self.key_refused(version, answer)))
+            }
+        }
+    }
+
+    pub(super) fn unclear(&self, cause: Unknown) -> Report {
+        Report::of(&RemoteError::Unclear {
+            device: self.name().to_owned(),
+            username: self.work.username.clone(),
+            cause,
+        })
+    }
+
+    fn key_refused(&self, version: &VersionKey, answer: Answer) -> Report {
+        if answer == Answer::Partial {
+            return Report::of(&RemoteError::SecondFactor {
+                device: self.name().to_owned(),
+                username: self.work.username.clone(),
+            });
+        }
+        Report {
+            code: "key-refused".into(),
+            message: format!(
+                "The device \"{}\" refuses the key {} of \"{}\", although its line stands in the file.",
+                self.name(),
+                version.fingerprint(),
+                self.work.username
+            ),
+            hint: "Look at sshd's log there: StrictModes, PubkeyAcceptedAlgorithms and from= are the usual causes."
+                .into(),
+            subject: Some(self.name().to_owned()),
+        }
+    }
+
+    /// Ends a connection on which something was refused with a login, so that our address gathers no penalty.
+    pub(super) async fn close_with_login(&self, connection: Option<Connection>) {
+        let (Some(connection), Some(new)) = (connection, &self.work.new) else { return };
+        if let LogIn::Accepted(session) = connection.log_in(&self.work.username, &new.secret()).await {
+            session.close().await;
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The way back: the old key in and proven before the new one goes.
+
+use super::DeviceRun;
+use super::Failure;
+use crate::authorized_keys;
+use crate::authorized_keys::Edit;
+use crate::authorized_keys::EditError;
+use crate::journal;
+use crate::journal::Bytes;
+use crate::journal::DeviceState;
+use crate::journal::Effect;
+use crate::journal::EffectResult;
+use crate::journal::Kind;
+use crate::journal::WriteKind;
+use crate::key::PublicKey;
+use crate::remote::files::Files;
+use crate::rotation::Stage;
+use crate::rotation::decide::Direction;
+use crate::rotation::decide::Standing;
+use crate::rotation::finding::key;
+use std::sync::Arc;
+use tokio::time::sleep;
+
+impl DeviceRun {
+    /// Puts the device back on the old key: old lines in, old key proven, only then our lines out, then proven again.
+    pub(in crate::rotation) async fn take_back(&mut self) -> Result<(), Failure> {
+        let work = Arc::clone(&self.work);
+        if let Some(sent) = self.unanswered {
+            // The program of a dead connection goes on until its deadline; what it writes must not come after us.
+            let deadline = work.connector.timeouts().stage;
+            sleep(deadline.saturating_sub(sent.elapsed())).await;
+        }
+        // From here on the old key's line may stand there again.
+        if self.standing == Standing::Changed {
+            self.standing = Standing::Removing;
+        }
+        self.begin(Stage::Refuse).await?;
+        let remembered = self.remembered().await?;
+        self.look_back(&remembered).await?;
+        for (path, lines) in &remembered.removed {
+            let beside = work.new.as_ref().map(|new| new.public.clone());
+            let edit = |text: &[u8]| {
+                let beside = beside.as_ref().or(work.older.first());
+                Ok(match beside {
+                    Some(beside) => authorized_keys::restore(text, lines, key(beside)),
+                    None => authorized_keys::withdraw(text, &[]),
+                })
+            };
+            self.write(path, WriteKind::Restore, Direction::Back, &edit).await?;
+        }
+        let old = work.old.clone().filter(|_| work.kind != Kind::Install);
+        if let Some(old) = &old {
+            self.login(old, Direction::Back).await?.close().await;
+            self.note_accepts(old, true);
+        }
+        // The old key logs in; from here on the new key's line may be gone.
+        if self.standing != Standing::Touched && old.is_some() && work.new.is_some() {
+            self.standing = Standing::Touched;
+            self.save(Some(Stage::Refuse)).await?;
+        }
+        if let Some(new) = &work.new {
+            for (path, lines) in &remembered.added {
+                let public = new.public.clone();
+                let proven = old.as_ref().map(|old| old.public.clone());
+                let edit = |text: &[u8]| {
+                    let edit = authorized_keys::take_back(text, lines, key(&public));
+                    match &proven {
+                        Some(proven) => holds_instead(edit, proven),
+                        None => Ok(edit),
+                    }
+                };
+                self.write(path, WriteKind::TakeBack, Direction::Back, &edit).await?;
+            }
+            if let Some(old) = &old
+                && !remembered.added.is_empty()
+            {
+                self.login(old, Direction::Back).await?.close().await;
+            }
+            // Lines of it that stood there before are not ours, and stay.
+            if !remembered.added.is_empty() && !remembered.stood_before {
+                self.note_accepts(new, false);
+            }
+        }
+        self.standing = Standing::Back;
+        self.state = DeviceState::RolledBack;
+        self.save(None).await?;
+        work.audit("stage-roll-back", self.name(), None).await;
+        self.close().await;
+        Ok(())
+    }
+
+    /// Finds the way to the files where this process has not been there, and removes what a dead program left beside them.
+    async fn look_back(&mut self, remembered: &Remembered) -> Result<(), Failure> {
+        let unclean = self.unanswered.take().is_some() || self.work.resumed;
+        if self.way.is_some() && !unclean {
+            return Ok(());
+        }
+        let mut paths: Vec<String> = Vec::new();
+        for (path, _) in remembered.added.iter().chain(&remembered.removed) {
+            if !paths.contains(path) {
+                paths.push(path.clone());
+            }
+        }
+        if paths.is_empty() {
+            paths.extend(self.snapshot.authorized_keys_path.clone());
+        }
+        self.enter().await?;
+        let (probe, way) = self.probe(&paths).await?;
+        self.way = Some(way);
+        if unclean && let Some(session) = &self.session {
+            let reach = self.reach(way);
+            Files::new(session, &reach).clean(&probe.files).await?;
+        }
+        Ok(())
+    }
+
+    /// What the journal remembers of this device's files.
+    pub(super) async fn remembered(&self) -> Result<Remembered, Failure> {
+        let (id, device) = (self.work.id(), self.snapshot.id);
+        let effects = self.work.journal(move |connection| journal::effect::list(connection, id)).await?;
+        let mut remembered = Remembered::default();
+        for effect in effects {
+            let (Some(of), Effect::Write(write)) = (effect.device, effect.effect) else { continue };
+            if of != device || matches!(effect.result, Some(EffectResult::Failed { .. })) {
+                continue;
+            }
+            remembered.stood_before |= write.write == WriteKind::Add && write.stood_before > 0;
+            let lines = |lines: Vec<Bytes>| lines.into_iter().map(|line| line.0).collect::<Vec<_>>();
+            match write.write {
+                WriteKind::Add => Remembered::keep(&mut remembered.added, write.path, lines(write.added)),
+                WriteKind::Remove => Remembered::keep(&mut remembered.removed, write.path, lines(write.removed)),
+                WriteKind::Restore | WriteKind::TakeBack => {}
+            }
+        }
+        Ok(remembered)
+    }
+}
+
+/// Lines that the journal remembers, by path.
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    pub(super) added: Vec<(String, Vec<Vec<u8>>)>,
+    pub(super) removed: Vec<(String, Vec<Vec<u8>>)>,
+    /// Whether lines of the new key stood there that are not ours.
+    stood_before: bool,
+}
+
+impl Remembered {
+    /// Joins what one write did to what is known: a line counts as often as it stood in the write that had it most often, so
+    /// that a repeated try does not double it and a doubled line stays doubled.
+    fn keep(list: &mut Vec<(String, Vec<Vec<u8>>)>, path: String, lines: Vec<Vec<u8>>) {
+        let Some((_, kept)) = list.iter_mut().find(|(known, _)| *known == path) else {
+            list.push((path, lines));
+            return;
+        };
+        let mut spare = kept.clone();
+        for line in lines {
+            match spare.iter().position(|known| *known == line) {
+                Some(index) => drop(spare.swap_remove(index)),
+                None => kept.push(line),
+            }
+        }
+    }
+}
+
+/// Refuses an edit that would leave a removed line without a line of the proven key with the same options.
+fn holds_instead(edit: Edit, proven: &PublicKey) -> Result<Edit, EditError> {
+    let kept = authorized_keys::lines(&edit.after, key(proven));
+    match edit.removed.iter().find(|removed| !kept.iter().any(|line| line.options == removed.options)) {
+        Some(removed) => Err(EditError::NewLineGone { line: removed.number }),
+        None => Ok(edit),
+    }
+}

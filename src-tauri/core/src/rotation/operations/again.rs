@@ -1,0 +1,223 @@
+//! Going on with a change that is there: resume, retry, roll back, undo.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+use super::Begun;
+use crate::{
+    audit::Action,
+    catalogue::Credential,
+    error::Error,
+    journal::{self, Change, ChangeId, ChangeState, JournalError, Kind},
+    keywheel::Keywheel,
+    rotation::{
+        Finished, RotationError, Watch,
+        decide::{Direction, Standing},
+        driver::Driver,
+        plan::WorkPlan,
+        work::VersionKey,
+    },
+};
+
+impl Keywheel {
+    /// Goes on with a change that was broken off.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Keywheel::rotate`]; [`JournalError::StateForbids`].
+    pub async fn resume(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
+        let allowed = |state| matches!(state, ChangeState::Interrupted);
+        self.again(id, "change-resume", "resumed", allowed, None, watch).await
+    }
+
+    /// Goes on with the devices of a change that did not get through, with the same new key.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Keywheel::resume`].
+    pub async fn retry(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
+        let allowed = |state| matches!(state, ChangeState::PartlyChanged);
+        self.again(id, "change-retry", "retried", allowed, Some(Direction::Forward), watch).await
+    }
+
+    /// Puts every device of a change back on the old key.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Keywheel::resume`].
+    pub async fn roll_back(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
+        let allowed = |state| matches!(state, ChangeState::Interrupted | ChangeState::PartlyChanged);
+        self.again(id, "change-roll-back", "rolled back", allowed, Some(Direction::Back), watch).await
+    }
+
+    async fn again(
+        &self,
+        id: ChangeId,
+        action: &'static str,
+        participle: &'static str,
+        allowed: impl Fn(ChangeState) -> bool + Send,
+        direction: Option<Direction>,
+        watch: Watch,
+    ) -> Result<Finished, Error> {
+        let done = self.again_now(id, participle, allowed, direction, watch).await;
+        self.audited_end(Action::new(action, "change", id.to_string()), &done).await;
+        done
+    }
+
+    async fn again_now(
+        &self,
+        id: ChangeId,
+        participle: &'static str,
+        allowed: impl Fn(ChangeState) -> bool + Send,
+        direction: Option<Direction>,
+        watch: Watch,
+    ) -> Result<Finished, Error> {
+        let change = self.find_change(id).await?;
+        let credential = self.credential_of_change(change.credential).await?;
+        let _locks = self.locks(&credential, &change.snapshot)?;
+        // Whoever held the lock is gone; only now its state is certain.
+        let change = self.find_change(id).await?;
+        let state = if change.state == ChangeState::Running { ChangeState::Interrupted } else { change.state };
+        if !allowed(state) {
+            return Err(JournalError::StateForbids { id, state, action: participle }.into());
+        }
+        let back = direction == Some(Direction::Back);
+        if back && change.kind == Kind::Uninstall && change.snapshot.auth_with.is_none() {
+            // Going back would fail where the key is off, and bar the way forward.
+            let devices = self.database().run_read(move |connection| journal::device::list(connection, id)).await?;
+            if devices.iter().any(|device| device.standing == Standing::Changed) {
+                return Err(RotationError::NoWayBack { id }.into());
+            }
+        }
+        self.vault().check().await?;
+        self.wait_for_late_writes(&change).await?;
+        let old = match change.from_version {
+            Some(version) => Some(self.version_key(&credential, version).await?),
+            None => None,
+        };
+        let new = self.candidate(&change, &credential).await?;
+        let stored = new.is_some() || change.to_version.is_none();
+        let direction = match direction {
+            // A new key that never reached the keyring is on no device either.
+            _ if !stored => Direction::Back,
+            Some(direction) => direction,
+            None => change.direction,
+        };
+        let now = self.now();
+        let epoch = self
+            .database()
+            .run_write(move |transaction| -> Result<u32, JournalError> {
+                let epoch = journal::change::take_up(transaction, id, direction)?;
+                if stored {
+                    journal::change::set_stored(transaction, id, epoch, now)?;
+                }
+                Ok(epoch)
+            })
+            .await?;
+        let change = self.find_change(id).await?;
+        let snapshot = change.snapshot.clone();
+        let work = self
+            .work(WorkPlan {
+                change: Some((id, epoch)),
+                kind: change.kind,
+                credential: &credential,
+                snapshot: &snapshot,
+                old,
+                new,
+                events: Some(watch.events.clone()),
+                resumed: true,
+            })
+            .await?;
+        let work = Arc::new(work);
+        self.tell_started(&work, &change);
+        let mut driver = Driver::new(work, change, Some(watch.stop));
+        driver.take_up().await?;
+        driver.run().await
+    }
+
+    /// The key that a change leads to, if it reached the keyring: by its name in the journal, not by what was noted last.
+    async fn candidate(&self, change: &Change, credential: &Credential) -> Result<Option<VersionKey>, Error> {
+        let Some(version) = change.to_version else { return Ok(None) };
+        let Some(known) = credential.key_version(version) else { return Ok(None) };
+        if change.stored.is_none() && change.kind == Kind::Rotate && self.vault().read(&known.item).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(self.version_key(credential, version).await?))
+    }
+
+    /// Waits until no program of a dead connection can still write.
+    async fn wait_for_late_writes(&self, change: &Change) -> Result<(), Error> {
+        let id = change.id;
+        let last =
+            self.database().run_read(move |connection| journal::effect::unanswered_write(connection, id, None)).await?;
+        let Some(last) = last else { return Ok(()) };
+        let limit = self.settings().await?.stage_timeout;
+        let since = self.now().duration_since(last);
+        // A clock that was set back says nothing; then the whole time is waited.
+        let since = Duration::try_from(since).unwrap_or(Duration::ZERO);
+        sleep(limit.saturating_sub(since)).await;
+        Ok(())
+    }
+
+    /// Changes the key back to the version before the credential's newest change.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Keywheel::rotate`]; [`RotationError::NoUndo`].
+    pub async fn undo(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
+        let done = self.undo_now(id, watch).await;
+        self.audited_end(Action::new("change-undo", "change", id.to_string()), &done).await;
+        done
+    }
+
+    async fn undo_now(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
+        let change = self.find_change(id).await?;
+        let forbidden = |reason| RotationError::NoUndo { id, reason };
+        if change.state != ChangeState::Changed || !matches!(change.kind, Kind::Rotate | Kind::Undo) {
+            return Err(forbidden("it is no key change that has ended with every device changed").into());
+        }
+        let credential = self.credential_of_change(change.credential).await?;
+        let _locks = self.locks(&credential, &change.snapshot)?;
+        let of = change.credential;
+        let newest = self
+            .database()
+            .run_read(move |connection| journal::change::list_of(connection, of))
+            .await?
+            .into_iter()
+            .find(|other| {
+                // What ended with every device as before does not stand.
+                let stands =
+                    !matches!(other.state, ChangeState::Failed | ChangeState::RolledBack | ChangeState::Cancelled);
+                stands && matches!(other.kind, Kind::Rotate | Kind::Undo)
+            });
+        if newest.is_some_and(|newest| newest.id != id) {
+            return Err(forbidden("a newer change stands").into());
+        }
+        self.refuse_open_change(&credential).await?;
+        let (Some(from), Some(to)) = (change.from_version, change.to_version) else {
+            return Err(forbidden("it has no version before").into());
+        };
+        let days = self.settings().await?.days_of_undo;
+        let ended = change.ended.unwrap_or(change.started);
+        let limit = jiff::SignedDuration::from_hours(24 * i64::from(days));
+        if days == 0 || self.now().duration_since(ended) > limit {
+            return Err(forbidden("its days of undo are over").into());
+        }
+        self.vault().check().await?;
+        let new = self.version_key(&credential, from).await?;
+        let old = self.version_key(&credential, to).await?;
+        let auth = match change.snapshot.auth_with {
+            Some(id) => Some(self.credential(id).await?),
+            None => None,
+        };
+        let snapshot = self.snapshot(&credential, auth.as_ref(), None, None).await?;
+        let begin = Begun {
+            kind: Kind::Undo,
+            strategy: change.strategy,
+            on_failure: change.on_failure,
+            at_once: change.at_once,
+        };
+        self.begin_and_run(&credential, snapshot, begin, Some(old), Some(new), watch).await
+    }
+}
