@@ -93,7 +93,10 @@ impl Explain for JournalError {
             Self::Database(source) => source.hint(),
             Self::NoSuchChange { .. } => "See the changes there are with `keywheel change list`.".into(),
             Self::ChangeOpen { open, .. } => {
-                format!("End it first with `keywheel change resume {open}`, `retry {open}` or `roll-back {open}`.")
+                format!(
+                    "End it first with `keywheel change resume {open}`, `retry {open}` or `roll-back {open}`; a device that is \
+                     gone for good is given up by taking it off the credential."
+                )
             }
             Self::StateForbids { id, .. } => format!("See what is possible with `keywheel change show {id}`."),
             Self::TakenOver { .. } => "Wait until it is done, or stop that process.".into(),

@@ -1,6 +1,8 @@
 //! Key changes on real `sshd`s, with the OpenSSH client asking from outside.
 
 use keywheel_core::{
+    catalogue::DeviceId,
+    credential::{EditCredential, Standing},
     journal::{ChangeState, DeviceState},
     rotation::{OnFailure, Rotate, Strategy, decide::Outcome},
 };
@@ -169,6 +171,38 @@ async fn continue_changes_the_others_and_retry_brings_the_rest_with_the_same_key
     assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
     scene.assert_on(2).await?;
     assert!(desk.key_file("deploy", 3).await.is_err(), "a retry makes no third key");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_gone_for_good_is_given_up_by_taking_it_off() -> Result<(), Trouble> {
+    let Some(scene) = Scene::new(3, 0, "").await? else { return Ok(()) };
+    let Scene { fleet, desk, .. } = &scene;
+    fleet.devices[1].stop()?;
+    let (one, _watching) = watch();
+    let request = Rotate { on_failure: Some(OnFailure::Continue), ..rotate("deploy") };
+    let finished = desk.keywheel.rotate(&request, one).await?;
+    assert_eq!(finished.outcome, Outcome::PartlyChanged, "{finished:?}");
+
+    let credential = desk.keywheel.find_credential("deploy").await?;
+    let edit = |username: Option<&str>, devices: &[DeviceId]| EditCredential {
+        username: username.map(str::to_owned),
+        devices: Some(devices.to_vec()),
+        ..EditCredential::default()
+    };
+    let (first, gone, third) = (credential.devices[0], credential.devices[1], credential.devices[2]);
+    let other = edit(Some("other"), &[first, gone, third]);
+    let refused = desk.keywheel.edit_credential(credential.id, other, Standing::LeaveThere).await;
+    assert!(refused.is_err(), "the account is what the open change goes by");
+    let off = edit(None, &[first, third]);
+    desk.keywheel.edit_credential(credential.id, off, Standing::LeaveThere).await?;
+
+    let (two, _watching) = watch();
+    let retried = desk.keywheel.retry(finished.change, two).await?;
+    assert_eq!(retried.outcome, Outcome::Changed, "{retried:?}");
+    let (three, _watching) = watch();
+    let next = desk.keywheel.rotate(&rotate("deploy"), three).await?;
+    assert_eq!(next.outcome, Outcome::Changed, "a host that is gone does not bar the next change: {next:?}");
     Ok(())
 }
 

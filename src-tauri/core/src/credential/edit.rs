@@ -6,10 +6,11 @@ use serde_json::json;
 use super::{Automatic, EditCredential, Standing, add, authentication, named};
 use crate::audit::{self, Action};
 use crate::catalogue::credential::{self, Authentication, Credential, Kind};
-use crate::catalogue::{CatalogueError, CredentialId, Noun, key_version, text};
+use crate::catalogue::{CatalogueError, CredentialId, DeviceId, Noun, key_version, text};
 use crate::error::Error;
 use crate::journal;
 use crate::keywheel::Keywheel;
+use crate::lock::{CredentialLock, Sharing};
 
 impl Keywheel {
     /// Changes a credential's fields; its kind and its secret stay.
@@ -18,21 +19,27 @@ impl Keywheel {
     ///
     /// # Errors
     /// As [`Keywheel::add_credential`]; the username is fixed; the key stands on a device that would be taken off; a change
-    /// that is not ended goes by the account, the devices and the status.
+    /// that is not ended goes by the account, the devices and the status. Devices may be taken off all the same while nobody
+    /// works on it: that gives a device up which the change waits for.
     pub async fn edit_credential(
         &self,
         id: CredentialId,
         edit: EditCredential,
         standing: Standing,
     ) -> Result<Credential, Error> {
+        let touches_change = edit.username.is_some()
+            || edit.devices.is_some()
+            || edit.original_device.is_some()
+            || edit.enabled.is_some();
+        let dir = self.database().dir().to_owned();
         self.change(Action::unnamed("credential-edit", "credential"), move |tx, action| {
             let before = named(tx, id, action)?;
-            let where_or_whether = edit.username.is_some()
-                || edit.devices.is_some()
-                || edit.original_device.is_some()
-                || edit.enabled.is_some();
-            if where_or_whether {
-                journal::change::refuse_open(tx, id, &before.name)?;
+            let mut _lock = None;
+            if touches_change {
+                _lock = Some(CredentialLock::take(&dir, id, &before.name, Sharing::Exclusive)?);
+                if !only_takes_off(&before, &edit) {
+                    journal::change::refuse_open(tx, id, &before.name)?;
+                }
             }
             let left = apply(tx, before.clone(), edit, standing)?;
             let after = credential::by_id(tx, id)?;
@@ -46,6 +53,15 @@ impl Keywheel {
         })
         .await
     }
+}
+
+/// Whether an edit does nothing to account, status and devices but take devices off.
+fn only_takes_off(before: &Credential, edit: &EditCredential) -> bool {
+    let known = |device: &DeviceId| before.devices.contains(device);
+    edit.username.is_none()
+        && edit.enabled.is_none()
+        && edit.devices.iter().flatten().all(known)
+        && edit.original_device.iter().all(known)
 }
 
 fn facts(credential: &Credential) -> serde_json::Value {

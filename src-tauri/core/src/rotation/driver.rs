@@ -14,7 +14,7 @@ use super::{
     event::{DeviceEnd, Event, StageState, What},
 };
 use crate::{
-    catalogue::key_version,
+    catalogue::{DeviceId, key_version},
     error::{Error, Report},
     journal::{self, Change, ChangeId, ChangeState, DeviceState, Effect, EffectResult, Kind},
 };
@@ -52,7 +52,13 @@ pub(super) struct Driver {
 type Done = (Task, DeviceFacts, Result<(), Error>);
 
 impl Driver {
-    pub(super) fn new(work: Arc<Work>, change: Change, stop: Option<watch::Receiver<bool>>) -> Self {
+    /// Sets a change up; devices that were given up, by taking them off the credential, are no longer worked on.
+    pub(super) fn new(
+        work: Arc<Work>,
+        change: Change,
+        given_up: &[DeviceId],
+        stop: Option<watch::Receiver<bool>>,
+    ) -> Self {
         let phases = match change.kind {
             Kind::Rotate | Kind::Undo => Phases::Both,
             Kind::Install => Phases::AddOnly,
@@ -60,6 +66,7 @@ impl Driver {
         };
         let fresh = DeviceFacts { standing: Standing::Waiting, checked: false, trouble: None, busy: false };
         let snapshots = change.snapshot.devices.iter().cloned().enumerate();
+        let snapshots = snapshots.filter(|(_, device)| !given_up.contains(&device.id));
         let devices: Vec<_> = snapshots
             .map(|(position, snapshot)| Arc::new(Mutex::new(DeviceRun::new(Arc::clone(&work), snapshot, position))))
             .collect();
@@ -84,21 +91,17 @@ impl Driver {
     pub(super) async fn take_up(&mut self) -> Result<(), Error> {
         let id = self.change.id;
         let records = self.work.journal(move |connection| journal::device::list(connection, id)).await?;
-        for record in records {
-            let (Some(facts), Some(device)) =
-                (self.facts.devices.get_mut(record.position), self.devices.get(record.position))
-            else {
-                continue;
-            };
+        for (facts, device) in self.facts.devices.iter_mut().zip(&self.devices) {
+            let mut device = device.lock().await;
+            let Some(record) = records.iter().find(|record| record.device == device.snapshot.id) else { continue };
             let standing = match record.standing {
                 Standing::Checked | Standing::Back if self.change.direction == Direction::Forward => Standing::Waiting,
                 Standing::Proven if !self.facts.past_no_return => Standing::Touched,
                 standing => standing,
             };
             facts.standing = standing;
-            let mut device = device.lock().await;
             device.standing = standing;
-            device.accepts = record.accepts;
+            device.accepts = record.accepts.clone();
             device.state = record.state;
         }
         Ok(())

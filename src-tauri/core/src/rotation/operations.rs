@@ -243,7 +243,7 @@ impl Keywheel {
             }
         };
         self.tell_started(&work, &change);
-        Driver::new(work, change, Some(watch.stop)).run().await
+        Driver::new(work, change, &[], Some(watch.stop)).run().await
     }
 
     /// Ends a change that could not even be set up.

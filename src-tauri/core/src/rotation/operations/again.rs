@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::Begun;
 use crate::{
     audit::Action,
-    catalogue::Credential,
+    catalogue::{Credential, DeviceId},
     error::Error,
     journal::{self, Change, ChangeId, ChangeState, JournalError, Kind},
     keywheel::Keywheel,
@@ -117,6 +117,8 @@ impl Keywheel {
             .await?;
         let change = self.find_change(id).await?;
         let snapshot = change.snapshot.clone();
+        let taken_off = snapshot.devices.iter().map(|device| device.id).filter(|id| !credential.devices.contains(id));
+        let given_up: Vec<DeviceId> = taken_off.collect();
         let work = self
             .work(WorkPlan {
                 change: Some((id, epoch)),
@@ -131,7 +133,7 @@ impl Keywheel {
             .await?;
         let work = Arc::new(work);
         self.tell_started(&work, &change);
-        let mut driver = Driver::new(work, change, Some(watch.stop));
+        let mut driver = Driver::new(work, change, &given_up, Some(watch.stop));
         driver.take_up().await?;
         driver.run().await
     }
