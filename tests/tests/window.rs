@@ -86,7 +86,7 @@ impl Window {
         let home = tempfile::tempdir().unwrap();
         let application = desktop();
         let log = home.path().join("drivers.log");
-        let (port, native_port) = (free_port(), free_port());
+        let [port, native_port] = free_ports();
         let drivers = Command::new("tauri-driver")
             .args(["--port", &port.to_string(), "--native-port", &native_port.to_string()])
             .env_clear()
@@ -97,7 +97,7 @@ impl Window {
             .unwrap_or_else(|error| panic!("tauri-driver can't be started ({error}); run `make setup`"));
         let mut window = Self { client: None, drivers, home };
         let vault = window.home.path().join("vault");
-        match tokio::time::timeout(PATIENCE, connect(port, &application, &vault)).await {
+        match tokio::time::timeout(PATIENCE, connect([port, native_port], &application, &vault)).await {
             Ok(Ok(client)) => window.client = Some(client),
             failed => panic!("the window did not open: {failed:?}\n{}", fs::read_to_string(&log).unwrap_or_default()),
         }
@@ -148,8 +148,12 @@ impl Drop for Window {
 }
 
 /// Starts a session, which opens the window.
-async fn connect(port: u16, application: &Path, data_dir: &Path) -> Result<Client, Box<dyn std::error::Error>> {
-    wait_for_port(port).await?;
+async fn connect(ports: [u16; 2], application: &Path, data_dir: &Path) -> Result<Client, Box<dyn std::error::Error>> {
+    // tauri-driver answers before the driver behind it does, and passes a session on to it at once.
+    for port in ports {
+        wait_for_port(port).await?;
+    }
+    let [port, _] = ports;
     let options = json!({ "application": application, "args": ["--data-dir", data_dir] });
     let capabilities: Capabilities = [("tauri:options".to_owned(), options)].into_iter().collect();
     let client = ClientBuilder::new(HttpConnector::new())
@@ -160,8 +164,9 @@ async fn connect(port: u16, application: &Path, data_dir: &Path) -> Result<Clien
     Ok(client)
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+/// Two different ports: both are held until both are known.
+fn free_ports() -> [u16; 2] {
+    [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).map(|held| held.local_addr().unwrap().port())
 }
 
 async fn wait_for_port(port: u16) -> io::Result<()> {

@@ -102,6 +102,52 @@ struct Lines {
     name_width: usize,
     drawn: bool,
     coloured: bool,
+    signs: Signs,
+}
+
+/// What tells the states of a stage apart, besides the colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signs {
+    /// A track that fills, for terminals that show more than ASCII.
+    Track,
+    /// Words.
+    Words,
+}
+
+impl Signs {
+    /// The signs that this locale can show (POSIX, "Environment Variables", `LC_CTYPE`).
+    fn of_locale() -> Self {
+        let named =
+            ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os).find(|value| !value.is_empty());
+        let locale = named.map(|value| value.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        if locale.contains("utf-8") || locale.contains("utf8") { Self::Track } else { Self::Words }
+    }
+
+    fn stage(self, stage: Stage, state: Option<StageState>) -> String {
+        match self {
+            Self::Track => {
+                let (sign, rail) = match state {
+                    None => ("○", "──"),
+                    Some(StageState::Running) => ("◐", "──"),
+                    Some(StageState::Done) => ("✓", "━━"),
+                    Some(StageState::Failed) => ("✗", "──"),
+                    Some(StageState::Unknown) => ("?", "──"),
+                };
+                let rail = if stage == Stage::Refuse { "" } else { rail };
+                format!("{sign} {stage} {rail}").trim_end().to_owned()
+            }
+            Self::Words => {
+                let word = match state {
+                    None => "-   ",
+                    Some(StageState::Running) => "... ",
+                    Some(StageState::Done) => "ok  ",
+                    Some(StageState::Failed) => "FAIL",
+                    Some(StageState::Unknown) => "?   ",
+                };
+                format!("{stage} {word} ")
+            }
+        }
+    }
 }
 
 struct Line {
@@ -121,7 +167,7 @@ impl Lines {
         if devices.len() + 2 > usize::from(height) {
             return None;
         }
-        Some(Self::of(devices, is_coloured(&io::stderr())))
+        Some(Self { signs: Signs::of_locale(), ..Self::of(devices, is_coloured(&io::stderr())) })
     }
 
     fn of(devices: &[String], coloured: bool) -> Self {
@@ -133,7 +179,7 @@ impl Lines {
         };
         let devices: Vec<Line> = devices.iter().map(line).collect();
         let name_width = devices.iter().map(|line| line.device.chars().count()).max().unwrap_or(0);
-        Self { devices, name_width, drawn: false, coloured }
+        Self { devices, name_width, drawn: false, coloured, signs: Signs::Words }
     }
 
     fn stage(&mut self, device: &str, stage: Stage, state: StageState, detail: &str) {
@@ -171,22 +217,23 @@ impl Lines {
 
     /// A device's line, cut to the width: a line that wraps would spoil the redrawing.
     fn text(&self, line: &Line, width: usize) -> String {
-        let mut text = format!("  {:1$}", line.device, self.name_width);
-        let mut used = 2 + self.name_width;
+        let mut text = format!("  {:1$} ", line.device, self.name_width);
+        let mut used = 3 + self.name_width;
         let mut push = |word: &str, colour: Option<AnsiColor>| {
             let left = width.saturating_sub(used + 1);
-            let word: String = format!("  {word}").chars().take(left).collect();
+            let word: String = format!(" {word}").chars().take(left).collect();
             used += word.chars().count();
             text.push_str(&colour.map_or_else(|| word.clone(), |colour| painted(&word, colour, self.coloured)));
         };
         for (stage, state) in STAGES.iter().zip(line.stages) {
-            match state {
-                None => push(&format!("{stage} -   "), None),
-                Some(StageState::Running) => push(&format!("{stage} ... "), Some(AnsiColor::Cyan)),
-                Some(StageState::Done) => push(&format!("{stage} ok  "), Some(AnsiColor::Green)),
-                Some(StageState::Failed) => push(&format!("{stage} FAIL"), Some(AnsiColor::Red)),
-                Some(StageState::Unknown) => push(&format!("{stage} ?   "), Some(AnsiColor::Yellow)),
-            }
+            let colour = match state {
+                None => None,
+                Some(StageState::Running) => Some(AnsiColor::Cyan),
+                Some(StageState::Done) => Some(AnsiColor::Green),
+                Some(StageState::Failed) => Some(AnsiColor::Red),
+                Some(StageState::Unknown) => Some(AnsiColor::Yellow),
+            };
+            push(&self.signs.stage(*stage, state), colour);
         }
         match line.rolled_back {
             Some(StageState::Done) => push("rolled back", Some(AnsiColor::Yellow)),
@@ -224,6 +271,20 @@ mod tests {
         let text = lines.text(&lines.devices[0], 200);
         assert_eq!(text, "  web-1  check ok    add ...   prove -     remove FAIL  refuse ?     why");
         assert!(lines.text(&lines.devices[1], 200).starts_with("  db     check"), "the stages stand under each other");
+    }
+
+    #[test]
+    fn a_track_fills_stage_by_stage() {
+        let mut lines = Lines { signs: Signs::Track, ..lines() };
+        lines.devices[0].stages = [
+            Some(StageState::Done),
+            Some(StageState::Running),
+            None,
+            Some(StageState::Failed),
+            Some(StageState::Unknown),
+        ];
+        let text = lines.text(&lines.devices[0], 200);
+        assert_eq!(text, "  web-1  ✓ check ━━ ◐ add ── ○ prove ── ✗ remove ── ? refuse");
     }
 
     #[test]

@@ -448,14 +448,14 @@ fn a_terminal_gets_a_line_per_device_and_a_sentence_at_the_end() -> Result<(), T
     user.keyring.set_environment(&mut command);
     let rotate = format!("stty rows 24 cols 120; {} rotate deploy", program().display());
     command.args(["-qec", &rotate, "/dev/null"]).env("KEYWHEEL_DATA_DIR", user.path("data"));
-    command.env("TERM", "xterm").env("NO_COLOR", "1").stdin(Stdio::null());
+    command.env("TERM", "xterm").env("NO_COLOR", "1").env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
     let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}");
     assert!(text.contains("\u{1b}[2A"), "the lines are redrawn in place: {text}");
     assert!(!text.contains("\u{1b}[3"), "NO_COLOR is respected: {text}");
     let last = text.lines().rfind(|line| line.contains("  web-2  ")).unwrap_or_default();
-    for stage in ["check ok", "add ok", "prove ok", "remove ok", "refuse ok"] {
+    for stage in ["✓ check ━━", "✓ add ━━", "✓ prove ━━", "✓ remove ━━", "✓ refuse"] {
         assert!(last.contains(stage), "{stage} is missing in: {last}");
     }
     assert!(text.contains("\"deploy\": 2 of 2 devices accept the new key and refuse the old"), "{text}");
