@@ -41,7 +41,7 @@ shell: setup-demo ## A shell where keywheel has a keyring and five devices of it
 	@exec $(TARGET)/debug/demo -- $${SHELL:-sh}
 
 # Recorded in a terminal of this size; drawn while the last device is at its fourth stage.
-RECORD = env -u NO_COLOR TERM=xterm-256color script -qec 'stty rows 50 cols 100; $(1)' /dev/null </dev/null >$(TARGET)/record.txt
+RECORD = env -u NO_COLOR LC_ALL=C.UTF-8 TERM=xterm-256color script -qec 'stty rows 50 cols 100; $(1)' /dev/null </dev/null >$(TARGET)/record.txt
 PICTURE = $(TARGET)/debug/picture docs/pictures/$(1) <$(TARGET)/record.txt
 FAR := far-1      ✓ check ━━ ✓ add ━━ ✓ prove ━━
 
