@@ -265,8 +265,7 @@ async fn a_change_that_is_stopped_is_resumed_or_rolled_back() -> Result<(), Trou
 async fn installs_through_another_credential_and_takes_off_again() -> Result<(), Trouble> {
     let builder = Sshd::builder()
         .account(Account::new("deploy"))
-        .account(Account::new("kwadmin").password("correct horse").sudo(keywheel_fleet::Sudo::WithPassword))
-        .account(Account::new("root"));
+        .account(Account::new("kwadmin").password("correct horse").sudo(keywheel_fleet::Sudo::WithPassword));
     let Some(sshd) = available(builder.start())? else { return Ok(()) };
     let desk = Desk::open()?;
     let key = desk.client.key("deploy", "ed25519")?;
@@ -298,5 +297,48 @@ async fn installs_through_another_credential_and_takes_off_again() -> Result<(),
     let finished = desk.keywheel.uninstall(&request, three).await?;
     assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
     assert!(!sshd.ssh_logs_in(&new, "deploy")?, "the key is taken off");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_a_key_as_root_and_as_an_account_with_free_sudo() -> Result<(), Trouble> {
+    let builder = Sshd::builder()
+        .account(Account::new("deploy"))
+        .account(Account::new("kwfree").sudo(keywheel_fleet::Sudo::NoPassword))
+        .account(Account::new("kwplain"))
+        .account(Account::new("root"));
+    let Some(sshd) = available(builder.start())? else { return Ok(()) };
+    let desk = Desk::open()?;
+    let device = desk.device("web-1", &sshd).await?;
+    let key = desk.client.key("deploy", "ed25519")?;
+    sshd.write_authorized_keys_of("deploy", &file_with(&key.public))?;
+    desk.credential("deploy", "deploy", &key.file, &[device]).await?;
+    for account in ["root", "kwfree", "kwplain"] {
+        let key = desk.client.key(account, "ed25519")?;
+        sshd.write_authorized_keys_of(account, format!("{}\n", key.public).as_bytes())?;
+        desk.credential(account, account, &key.file, &[device]).await?;
+    }
+    let file = sshd.home_of("deploy")?.join(".ssh/authorized_keys");
+    let facts = |path: &std::path::Path| -> std::io::Result<(u32, u32, u32)> {
+        use std::os::unix::fs::MetadataExt;
+        let known = std::fs::metadata(path)?;
+        Ok((known.mode(), known.uid(), known.gid()))
+    };
+    let before = facts(&file)?;
+    for (version, account) in [(2, "root"), (3, "kwfree")] {
+        let (watch, _watching) = watch();
+        let request = Rotate { auth_with: Some(account.into()), ..rotate("deploy") };
+        let finished = desk.keywheel.rotate(&request, watch).await?;
+        assert_eq!(finished.outcome, Outcome::Changed, "through {account}: {finished:?}");
+        let new = desk.key_file("deploy", version).await?;
+        assert!(sshd.ssh_logs_in(&new, "deploy")?, "through {account}: {}", sshd.log()?);
+        assert_eq!(facts(&file)?, before, "through {account}: the file keeps its owner and mode");
+    }
+    let (watch, _watching) = watch();
+    let request = Rotate { auth_with: Some("kwplain".into()), ..rotate("deploy") };
+    let finished = desk.keywheel.rotate(&request, watch).await?;
+    assert_eq!(finished.outcome, Outcome::Failed, "without sudo nothing is begun: {finished:?}");
+    let code = finished.devices[0].error.as_ref().map(|cause| cause.code.clone()).unwrap_or_default();
+    assert!(code.starts_with("sudo-"), "the cause is clear: {code}");
     Ok(())
 }

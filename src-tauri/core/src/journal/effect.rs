@@ -278,6 +278,17 @@ pub fn drop_texts(transaction: &Transaction<'_>, change: ChangeId) -> Result<(),
     Ok(())
 }
 
+/// Lets go of the texts of changes that ended before this time; those that are still open keep theirs.
+pub fn drop_texts_before(transaction: &Transaction<'_>, time: Timestamp) -> Result<(), JournalError> {
+    transaction.execute(
+        "DELETE FROM file_text_of_change WHERE change IN \
+         (SELECT id FROM change WHERE ended_at < ?1 AND state <> 'partly-changed')",
+        [rfc3339(time)],
+    )?;
+    transaction.execute("DELETE FROM file_text WHERE hash NOT IN (SELECT hash FROM file_text_of_change)", [])?;
+    Ok(())
+}
+
 /// The last write of a change whose result is not known, on any device or one.
 pub fn unanswered_write(
     connection: &Connection,

@@ -144,6 +144,36 @@ fn texts_are_kept_once_and_go_with_the_last_change_that_needs_them() {
 }
 
 #[test]
+fn texts_go_when_the_days_of_undo_are_over_but_not_while_a_change_is_open() {
+    let mut connection = database();
+    let mut ids = Vec::new();
+    for state in ["changed", "partly-changed", "changed"] {
+        let id = begun(&mut connection).unwrap();
+        let ended = if ids.len() == 2 { "2023-11-14T00:00:00.000Z" } else { "2023-11-01T00:00:00.000Z" };
+        let transaction = connection.transaction().unwrap();
+        effect::keep_text(&transaction, id, format!("text of {id}").as_bytes()).unwrap();
+        transaction.execute("UPDATE change SET state = 'cancelled' WHERE id = ?1", [id.0]).unwrap();
+        transaction.commit().unwrap();
+        ids.push((id, state, ended));
+    }
+    for (id, state, ended) in &ids {
+        connection
+            .execute("UPDATE change SET state = ?2, ended_at = ?3 WHERE id = ?1", rusqlite::params![id.0, state, ended])
+            .unwrap();
+    }
+    let transaction = connection.transaction().unwrap();
+    effect::drop_texts_before(&transaction, "2023-11-10T00:00:00Z".parse().unwrap()).unwrap();
+    let kept: Vec<bool> = ids
+        .iter()
+        .map(|(id, ..)| {
+            let hash = effect::hash(format!("text of {id}").as_bytes());
+            effect::text(&transaction, &hash).unwrap().is_some()
+        })
+        .collect();
+    assert_eq!(kept, [false, true, true], "over, open, still to be undone");
+}
+
+#[test]
 fn a_device_record_reads_back() {
     let mut connection = database();
     let id = begun(&mut connection).unwrap();

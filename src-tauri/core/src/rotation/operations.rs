@@ -197,9 +197,14 @@ impl Keywheel {
         let (from, to) = (old.as_ref().map(|old| old.version), new.as_ref().map(|new| new.version));
         let (of, actor, now, taken) = (credential.id, self.actor().clone(), self.now(), snapshot.clone());
         let name = credential.name.clone();
+        let undo = jiff::SignedDuration::from_hours(24 * i64::from(self.settings().await?.days_of_undo));
         let id = self
             .database()
             .run_write(move |transaction| -> Result<ChangeId, Error> {
+                // Files hold foreign lines, which may be secret: their texts stay no longer than a change can be undone.
+                if let Ok(undoable) = now.checked_sub(undo) {
+                    journal::effect::drop_texts_before(transaction, undoable)?;
+                }
                 let id = journal::change::begin(
                     transaction,
                     &Begin {
