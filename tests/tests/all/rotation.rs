@@ -109,6 +109,15 @@ async fn changes_one_key_on_five_devices_and_nothing_else() -> Result<(), Troubl
         .collect();
     assert_eq!(order, ["web-3", "web-1", "web-2", "web-4", "web-5"], "the original device, then by ascending ID");
     assert_eq!(desk.keywheel.find_change(finished.change).await?.state, ChangeState::Changed);
+
+    let rows = desk.keywheel.audit_rows(Default::default()).await?;
+    let since = rows.iter().position(|row| row.action == "change-begin").expect("the change's beginning");
+    let told: Vec<&str> = rows[since..].iter().map(|row| row.action.as_str()).collect();
+    let mut expected = vec!["change-begin", "key-generate"];
+    expected.extend(["stage-add"; 5]);
+    expected.extend(["stage-remove"; 5]);
+    expected.push("credential-rotate");
+    assert_eq!(told, expected, "each thing that was done stands in the record");
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use serde_json::json;
 use tokio::{
     sync::{Mutex, mpsc::UnboundedSender, watch},
     task::JoinSet,
@@ -14,6 +15,7 @@ use super::{
     event::{DeviceEnd, Event, StageState, What},
 };
 use crate::{
+    audit::{self, Action},
     catalogue::{DeviceId, key_version},
     error::{Error, Report},
     journal::{self, Change, ChangeId, ChangeState, DeviceState, Effect, EffectResult, Kind},
@@ -197,13 +199,20 @@ impl Driver {
             Ok(key_version::insert_candidate(transaction, credential, version, &public, &name, now)?)
         })
         .await?;
+        let made = Action::new("key-generate", "credential", work.credential_name.clone()).with(json!({
+            "version": new.version,
+            "fingerprint": new.fingerprint(),
+            "change": work.change.map(|(id, _)| id.0),
+        }));
         let secret = new.private.to_secret_bytes();
         if let Err(error) = work.keywheel.vault().store(&item, &secret).await {
             let cause = Report::of(&error);
+            work.keywheel.record(made, Some(&error)).await;
             work.conclude(intent, EffectResult::Failed { cause }).await?;
             return Err(error.into());
         }
         let (change, now) = (work.change, work.now());
+        let made = made.entry(now, work.keywheel.actor(), None);
         work.write(move |transaction| {
             if let Some(intent) = intent {
                 journal::effect::conclude(transaction, intent, &EffectResult::Done, now)?;
@@ -211,7 +220,7 @@ impl Driver {
             if let Some((id, epoch)) = change {
                 journal::change::set_stored(transaction, id, epoch, now)?;
             }
-            Ok(())
+            Ok(audit::append(transaction, &made)?)
         })
         .await?;
         self.facts.stored = true;
