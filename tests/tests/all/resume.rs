@@ -73,17 +73,21 @@ async fn dies(strategy: Strategy, seed: u64) -> Result<(), Trouble> {
     let mut expected = scene.text.clone();
     let mut interrupted = 0;
     for round in 0..10 {
-        let (watch, _watching) = watch();
+        let (watch, mut watching) = watch();
         let keywheel = scene.desk.reopen()?;
         let running =
             tokio::spawn(async move { keywheel.rotate(&request(strategy, OnFailure::RollBack), watch).await });
-        let pause = random.random_range(40..700);
+        // Somewhere behind one of its events, so that a fast machine and a slow one are killed at the same places.
+        let (events, pause) = (random.random_range(0..=18), random.random_range(0..40));
+        for _ in 0..events {
+            watching.events.recv().await.ok_or("the change ended before it could be killed")?;
+        }
         tokio::time::sleep(Duration::from_millis(pause)).await;
         running.abort();
         let _ = running.await;
         let other = scene.desk.reopen()?;
         let change = newest_change(&other).await?;
-        let at = format!("{strategy:?}, seed {seed}, round {round}, killed after {pause} ms");
+        let at = format!("{strategy:?}, seed {seed}, round {round}, killed {pause} ms behind event {events}");
         let credential = other.find_credential("deploy").await?;
         let newest = credential.key_versions.last().ok_or("a version")?.version;
         if let Some(change) = change
