@@ -351,3 +351,30 @@ async fn changes_a_key_as_root_and_as_an_account_with_free_sudo() -> Result<(), 
     assert!(code.starts_with("sudo-"), "the cause is clear: {code}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_stands_in_the_second_file_is_installed_already() -> Result<(), Trouble> {
+    let builder = Sshd::builder().account(Account::new("deploy")).account(Account::new("root"));
+    let Some(sshd) = available(builder.start())? else { return Ok(()) };
+    let desk = Desk::open()?;
+    let device = desk.device("web-1", &sshd).await?;
+    let (key, root) = (desk.client.key("deploy", "ed25519")?, desk.client.key("root", "ed25519")?);
+    sshd.write_authorized_keys_of("root", root.public.as_bytes())?;
+    sshd.write_authorized_keys_of("deploy", b"# nobody's\n")?;
+    let folder = sshd.home_of("deploy")?.join(".ssh");
+    let (first, second) = (folder.join("authorized_keys"), folder.join("authorized_keys2"));
+    std::fs::copy(&first, &second)?;
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&first)?);
+    std::os::unix::fs::chown(&second, Some(owner), None)?;
+    std::fs::write(&second, format!("{}\n", key.public))?;
+    desk.credential("deploy", "deploy", &key.file, &[device]).await?;
+    desk.credential("root", "root", &root.file, &[device]).await?;
+    let (watch, _watching) = watch();
+    let request =
+        keywheel_core::rotation::Install { credential: "deploy".into(), auth_with: "root".into(), options: None };
+    let finished = desk.keywheel.install(&request, watch).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
+    assert_eq!(std::fs::read(&first)?, b"# nobody's\n", "the key needs no second line");
+    assert_eq!(std::fs::read_to_string(&second)?, format!("{}\n", key.public));
+    Ok(())
+}

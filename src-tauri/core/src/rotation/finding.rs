@@ -103,6 +103,14 @@ pub(super) fn judge(judged: &Judged<'_>) -> Found {
             "Make its home directory, owned by the account.",
         ));
     }
+    // A key that stands in one of the files is installed, in whichever.
+    let installed = match judged.goal {
+        Goal::Install { new, .. } => {
+            let texts = probe.files.iter().filter_map(|file| file.content.as_deref());
+            texts.into_iter().any(|text| !authorized_keys::lines(text, key(new)).is_empty())
+        }
+        _ => false,
+    };
     let mut seen = Vec::new();
     let mut missing = Vec::new();
     for file in &probe.files {
@@ -137,7 +145,7 @@ pub(super) fn judge(judged: &Judged<'_>) -> Found {
                 let stands = !authorized_keys::lines(text, key(new)).is_empty();
                 old_key_lines += usize::from(stands);
                 let line = installed_line(new, *options);
-                (stands || targets.is_empty()).then(|| authorized_keys::append(text, &line, key(new)))
+                (stands || (!installed && targets.is_empty())).then(|| authorized_keys::append(text, &line, key(new)))
             }
         };
         match wanted {
