@@ -119,9 +119,10 @@ pub enum Proof {
 pub enum EffectResult {
     /// It was done.
     Done,
-    /// The file was written; this is its hash, read back.
+    /// The file was written.
     Written {
-        /// SHA-256 of the file after the rename.
+        /// SHA-256 of the file as it was read back after the rename; where foreign lines came in on a device without
+        /// `sha256sum`, the two numbers of `cksum`.
         hash: String,
         /// Whether a foreign line was carried over.
         carried_over: bool,

@@ -145,7 +145,12 @@ impl DeviceRun {
         let written = Files::new(session, &reach).write(&file.resolved, &planned.before, &planned.after).await;
         let (result, outcome) = match written {
             Ok(written) => {
-                let hash = journal::effect::hash(&planned.after);
+                // What was read back, not what was meant: somebody may have appended meanwhile.
+                let hash = if written.holds(&planned.after) {
+                    journal::effect::hash(&planned.after)
+                } else {
+                    written.checksum.to_string()
+                };
                 *lines += planned.added.len() + planned.removed.len();
                 (EffectResult::Written { hash, carried_over: written.carried_over }, Ok(()))
             }
