@@ -1,12 +1,62 @@
-import { invoke } from "@tauri-apps/api/core";
+import { Channel, invoke } from "@tauri-apps/api/core";
 
-import type { About } from "../generated/About";
 import type { Report } from "../generated/Report";
 import { BackendError, type Backend } from "./backend";
 
 /** The backend of the real window: each call is a command of `src-tauri/src/commands`. */
 export const tauriBackend: Backend = {
-  about: () => call<About>("about"),
+  opening: () => call("opening"),
+  checkKeyring: () => call("check_keyring"),
+  watch: (onNotice) => call("watch", { notices: channel(onNotice) }),
+  copy: (text) => call("copy", { text }),
+  stopAndClose: () => call("stop_and_close"),
+
+  people: () => call("people"),
+  savePerson: (id, form) => call("save_person", { id, form }),
+  removePerson: (id, handOverTo) => call("remove_person", { id, handOverTo }),
+
+  devices: () => call("devices"),
+  saveDevice: (id, form) => call("save_device", { id, form }),
+  removeDevice: (id) => call("remove_device", { id }),
+  scanDevices: (ids, onScanned) => call("scan_devices", { ids, scanned: channel(onScanned) }),
+  stopScan: () => call("stop_scan"),
+  pinHostKeys: (pins) => call("pin_host_keys", { pins }),
+  chooseCsv: () => call("choose_csv"),
+  importDevices: (draft) => call("import_devices", { draft }),
+
+  credentials: () => call("credentials"),
+  credential: (id) => call("credential", { id }),
+  saveCredential: (id, form, standing) => call("save_credential", { id, form, standing }),
+  removeCredential: (id, standing) => call("remove_credential", { id, standing }),
+  setCredentialEnabled: (id, enabled) => call("set_credential_enabled", { id, enabled }),
+  accepts: (id) => call("accepts", { id }),
+  revealKey: (id, name, passphrase) => call("reveal_key", { id, name, passphrase }),
+  policies: () => call("policies"),
+
+  generateKey: (algorithm, comment) => call("generate_key", { algorithm, comment }),
+  chooseKeyFile: () => call("choose_key_file"),
+  pasteKey: () => call("paste_key"),
+  unlockKey: (draft, passphrase) => call("unlock_key", { draft, passphrase }),
+  dropDraft: (draft) => call("drop_draft", { draft }),
+
+  checkDevices: (request, only, onFinding) => call("check_devices", { request, only, findings: channel(onFinding) }),
+  checkForm: (check, onFinding) => call("check_form", { check, findings: channel(onFinding) }),
+  stopCheck: () => call("stop_check"),
+
+  beginChange: (request) => call("begin_change", { request }),
+  stepChange: (id, step) => call("step_change", { id, step }),
+  stopChange: (id) => call("stop_change", { id }),
+  changes: () => call("changes"),
+  change: (id) => call("change", { id }),
+
+  audit: (filter) => call("audit", { filter }),
+  verifyAudit: () => call("verify_audit"),
+  exportAudit: (format) => call("export_audit", { format }),
+
+  settings: () => call("settings"),
+  setSetting: (name, value) => call("set_setting", { name, value }),
+  desktop: () => call("desktop"),
+  setStartAtLogin: (on) => call("set_start_at_login", { on }),
 };
 
 async function call<Answer>(command: string, args?: Record<string, unknown>): Promise<Answer> {
@@ -15,6 +65,12 @@ async function call<Answer>(command: string, args?: Record<string, unknown>): Pr
   } catch (error) {
     throw new BackendError(isReport(error) ? error : refused(command, error));
   }
+}
+
+function channel<Message>(onMessage: (message: Message) => void): Channel<Message> {
+  const made = new Channel<Message>();
+  made.onmessage = onMessage;
+  return made;
 }
 
 function isReport(value: unknown): value is Report {
