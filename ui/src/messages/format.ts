@@ -63,7 +63,7 @@ export function duration(seconds: number): string {
       maximumFractionDigits: digits,
     })
       .format(value)
-      .replace(/(\d)(\p{Letter})/u, "$1\u00a0$2");
+      .replace(/(\d)\s*(\p{Letter})/u, "$1\u00a0$2");
   if (seconds < MINUTE) return unit(seconds, "second", 1);
   const whole = Math.round(seconds);
   if (whole < HOUR) return `${unit(Math.floor(whole / MINUTE), "minute")} ${unit(whole % MINUTE, "second")}`;
