@@ -25,7 +25,9 @@ pub use self::{
     driver::{Finished, Watch},
     error::RotationError,
     finding::Finding,
-    operations::{Install, Rotate, Uninstall},
+    operations::{
+        ConnectWith, DeviceFinding, Draft, DraftKey, FileDiff, Install, Look, Purpose, Rotate, Subject, Uninstall,
+    },
 };
 use crate::catalogue::words;
 pub use crate::catalogue::{OnFailure, Strategy};

@@ -4,7 +4,7 @@ use keywheel_core::{
     catalogue::DeviceId,
     credential::{EditCredential, Standing},
     journal::{ChangeState, DeviceState},
-    rotation::{OnFailure, Rotate, Strategy, decide::Outcome},
+    rotation::{ConnectWith, OnFailure, Rotate, Strategy, decide::Outcome},
 };
 use keywheel_fleet::{Account, ClientKey, Desk, Fleet, Sshd, Trouble, available, watch};
 
@@ -294,7 +294,7 @@ async fn installs_through_another_credential_and_takes_off_again() -> Result<(),
 
     // The same change goes through the other credential, with sudo.
     let (two, _watching) = watch();
-    let request = Rotate { auth_with: Some("admin".into()), ..rotate("deploy") };
+    let request = Rotate { connect_with: ConnectWith::Credential("admin".into()), ..rotate("deploy") };
     let finished = desk.keywheel.rotate(&request, two).await?;
     assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
     let new = desk.key_file("deploy", 2).await?;
@@ -336,7 +336,7 @@ async fn changes_a_key_as_root_and_as_an_account_with_free_sudo() -> Result<(), 
     let before = facts(&file)?;
     for (version, account) in [(2, "root"), (3, "kwfree")] {
         let (watch, _watching) = watch();
-        let request = Rotate { auth_with: Some(account.into()), ..rotate("deploy") };
+        let request = Rotate { connect_with: ConnectWith::Credential(account.into()), ..rotate("deploy") };
         let finished = desk.keywheel.rotate(&request, watch).await?;
         assert_eq!(finished.outcome, Outcome::Changed, "through {account}: {finished:?}");
         let new = desk.key_file("deploy", version).await?;
@@ -344,7 +344,7 @@ async fn changes_a_key_as_root_and_as_an_account_with_free_sudo() -> Result<(), 
         assert_eq!(facts(&file)?, before, "through {account}: the file keeps its owner and mode");
     }
     let (watch, _watching) = watch();
-    let request = Rotate { auth_with: Some("kwplain".into()), ..rotate("deploy") };
+    let request = Rotate { connect_with: ConnectWith::Credential("kwplain".into()), ..rotate("deploy") };
     let finished = desk.keywheel.rotate(&request, watch).await?;
     assert_eq!(finished.outcome, Outcome::Failed, "without sudo nothing is begun: {finished:?}");
     let code = finished.devices[0].error.as_ref().map(|cause| cause.code.clone()).unwrap_or_default();

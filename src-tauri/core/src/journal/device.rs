@@ -91,6 +91,16 @@ pub(super) fn insert(
     Ok(())
 }
 
+/// Takes the devices that were left out back into the change.
+pub fn bring_along(transaction: &Transaction<'_>, change: ChangeId, now: Timestamp) -> Result<(), JournalError> {
+    transaction.execute(
+        "UPDATE change_device SET state = 'waiting', standing = 'waiting', stage = NULL, cause = NULL, at = ?2 \
+         WHERE change = ?1 AND standing = 'left-out'",
+        params![change.0, rfc3339(now)],
+    )?;
+    Ok(())
+}
+
 /// The devices of a change, in the order of change.
 pub fn list(connection: &Connection, change: ChangeId) -> Result<Vec<DeviceRecord>, JournalError> {
     let mut statement = connection.prepare_cached(

@@ -88,6 +88,17 @@ pub(super) struct Work {
     pub(super) events: Option<UnboundedSender<Event>>,
     /// Whether an earlier process has worked on this change, so that any version may be met.
     pub(super) resumed: bool,
+    /// Whether the catalogue gets to know what the devices accept.
+    pub(super) noting: Noting,
+}
+
+/// Whether the catalogue gets to know which keys the devices accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noting {
+    /// It does.
+    Noted,
+    /// It does not: what is looked at is not what is saved.
+    NotNoted,
 }
 
 impl Work {
@@ -226,6 +237,19 @@ impl Work {
         };
         let now = self.now();
         self.write(move |transaction| Ok(journal::effect::conclude(transaction, effect, &result, now)?)).await
+    }
+
+    /// Writes down that a version of the key logged in while its device was looked at; what a change meets stands in its
+    /// journal.
+    pub(super) async fn note_entered(&self, device: DeviceId, version: u32) -> Result<(), Error> {
+        if self.change.is_some() || self.noting == Noting::NotNoted {
+            return Ok(());
+        }
+        let (credential, now) = (self.credential, self.now());
+        self.write(move |transaction| {
+            Ok(key_version::note(transaction, credential, version, device, Happening::Accepted, now)?)
+        })
+        .await
     }
 
     /// Writes down what a device answered about a version of the key.

@@ -199,7 +199,10 @@ impl DeviceRun {
             return Ok(());
         }
         match self.enter_with(&work, &work.username, &work.own_secrets(work.resumed)).await {
-            Ok(session) => session.close().await,
+            Ok(session) => {
+                session.close().await;
+                self.note_entered().await?;
+            }
             Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
                 found.finding.problems.push(cause);
                 found.finding.ready = false;

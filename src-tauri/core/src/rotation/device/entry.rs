@@ -82,7 +82,18 @@ impl DeviceRun {
             }
             Authentication::Other { username, secret, .. } => (username.clone(), vec![secret.clone()]),
         };
-        self.enter_with(work, &username, &secrets).await
+        let session = self.enter_with(work, &username, &secrets).await?;
+        if matches!(work.authentication, Authentication::Itself) {
+            self.note_entered().await?;
+        }
+        Ok(session)
+    }
+
+    /// Tells the catalogue that the key logged in: a look offers one version only.
+    pub(super) async fn note_entered(&self) -> Result<(), Failure> {
+        let (old, new) = (self.work.old.as_ref(), self.work.new.as_ref());
+        let Some(key) = old.or(new) else { return Ok(()) };
+        Ok(self.work.note_entered(self.snapshot.id, key.version).await?)
     }
 
     /// Logs in with the first of these secrets that is accepted, on as many connections as the server makes it.
