@@ -287,10 +287,11 @@ fn apply(tx: &Transaction<'_>, mut device: Device, edit: EditDevice) -> Result<D
 
 fn known(tx: &Transaction<'_>, jump_with: Option<CredentialId>) -> Result<(), CatalogueError> {
     match jump_with {
-        Some(id) if credential::by_id(tx, id)?.removed_at.is_some() => {
-            Err(CatalogueError::unknown(Noun::Credential, id))
-        }
-        Some(_) | None => Ok(()),
+        None => Ok(()),
+        Some(id) => match credential::by_id(tx, id).map_err(|error| error.at("jump_with"))? {
+            found if found.removed_at.is_some() => Err(CatalogueError::unknown(Noun::Credential, id).at("jump_with")),
+            _ => Ok(()),
+        },
     }
 }
 

@@ -19,4 +19,8 @@ hint: string,
 /**
  * The name the user gave the thing.
  */
-subject: string | null, };
+subject: string | null, 
+/**
+ * The field of a form that it is about; left out where there is none.
+ */
+field?: string, };

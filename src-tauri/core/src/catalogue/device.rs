@@ -287,9 +287,9 @@ fn check_jump(conn: &Connection, id: Option<DeviceId>, device: &Device) -> Resul
             return Err(CatalogueError::JumpLoop { device: device.name.clone(), way });
         }
         seen.push(jump);
-        let found = by_id(conn, jump)?;
+        let found = by_id(conn, jump).map_err(|error| error.at("jump"))?;
         if found.removed_at.is_some() {
-            return Err(CatalogueError::unknown(Noun::Device, found.name));
+            return Err(CatalogueError::unknown(Noun::Device, found.name).at("jump"));
         }
         way.push(found.name);
         next = found.jump;

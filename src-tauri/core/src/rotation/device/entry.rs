@@ -98,6 +98,7 @@ impl DeviceRun {
                     message: format!("The device \"{}\" offers no key login to \"{username}\".", self.name()),
                     hint: "Switch PubkeyAuthentication on in the device's sshd_config.".into(),
                     subject: Some(self.name().to_owned()),
+                    field: None,
                 }));
             }
             match connection.enter(username, left).await? {
@@ -118,6 +119,7 @@ impl DeviceRun {
             message: format!("The connection to \"{}\" is gone.", self.name()),
             hint: "Check the network to the device, then try again.".into(),
             subject: Some(self.name().to_owned()),
+            field: None,
         }
     }
 
@@ -196,6 +198,7 @@ impl DeviceRun {
             hint: "Look at sshd's log there: StrictModes, PubkeyAcceptedAlgorithms and from= are the usual causes."
                 .into(),
             subject: Some(self.name().to_owned()),
+            field: None,
         }
     }
 

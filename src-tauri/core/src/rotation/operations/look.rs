@@ -129,6 +129,7 @@ impl Keywheel {
                     message: format!("\"{}\" has the same address and port as \"{twin}\".", finding.device),
                     hint: "Both are one device for the change; take one of them off the credential.".into(),
                     subject: Some(finding.device.clone()),
+                    field: None,
                 });
             }
         }
