@@ -83,6 +83,8 @@ errors! {
     Credential(crate::credential::CredentialError),
     /// Of a CSV file with devices.
     Import(crate::device::ImportError),
+    /// Of a `known_hosts` file.
+    KnownHosts(crate::device::KnownHostsError),
     /// Of the audit.
     Audit(crate::audit::AuditError),
     /// Of a key.
