@@ -73,6 +73,7 @@ mod tests {
             message: "The key stands nowhere.".to_owned(),
             hint: "Install it.".to_owned(),
             subject: None,
+            field: None,
         };
         Finding {
             device: "web-1".to_owned(),

@@ -4,7 +4,7 @@ use rusqlite::Transaction;
 use serde_json::json;
 
 use super::{Automatic, EditCredential, Standing, add, authentication, named};
-use crate::audit::{self, Action};
+use crate::audit::Action;
 use crate::catalogue::credential::{self, Authentication, Credential, Kind};
 use crate::catalogue::{CatalogueError, CredentialId, DeviceId, Noun, key_version, text};
 use crate::error::Error;
@@ -43,7 +43,7 @@ impl Keywheel {
             }
             let left = apply(tx, before.clone(), edit, standing)?;
             let after = credential::by_id(tx, id)?;
-            action.detail = audit::difference(&facts(&before), &facts(&after));
+            action.differs(&facts(&before), &facts(&after));
             if !left.is_empty()
                 && let Some(detail) = action.detail.as_object_mut()
             {

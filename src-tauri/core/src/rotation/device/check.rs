@@ -85,6 +85,7 @@ impl DeviceRun {
                 message: format!("The device \"{}\" is disabled.", self.name()),
                 hint: "Switch it on, or take it off the credential.".into(),
                 subject: Some(self.name().to_owned()),
+                field: None,
             }));
         }
         self.enter().await?;
@@ -185,6 +186,7 @@ impl DeviceRun {
                 ),
                 hint: "Take the device off one of the two credentials, or make them one.".into(),
                 subject: Some(self.name().to_owned()),
+                field: None,
             });
             found.finding.ready = false;
         }
@@ -247,6 +249,7 @@ impl DeviceRun {
                 hint: "Change the key through another credential, or take the forced command or nologin shell away."
                     .into(),
                 subject: Some(self.name().to_owned()),
+                field: None,
             })),
             Err(error) => Err(error.into()),
         }

@@ -366,6 +366,7 @@ fn same_device(device: &str, twin: &str) -> Report {
         message: format!("\"{device}\" has the same address and port as \"{twin}\"."),
         hint: "Both are one device for the change; take one of them off the credential.".into(),
         subject: Some(device.to_owned()),
+        field: None,
     }
 }
 
