@@ -110,6 +110,10 @@ impl Keywheel {
                 group.iter().map(|version| (version.version, &version.public_key)).collect();
             match ask(work, device, &questions, current).await? {
                 Ok((answers, login)) => {
+                    // A refusal does not say that no line of the key stands there; only a login says something for good.
+                    if let Some(login) = login.iter().find(|login| login.answer == "accepted") {
+                        work.note_entered(device.id, login.version).await?;
+                    }
                     versions.extend(answers);
                     if number == 0
                         && let Some(login) = login

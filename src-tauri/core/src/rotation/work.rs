@@ -171,6 +171,11 @@ impl Work {
         Ok(Route { target, jump: Some(Arc::new(Jump { route, username, secrets })) })
     }
 
+    /// Whether a device may be connected to, as the catalogue says now.
+    pub(super) async fn is_enabled(&self, id: DeviceId) -> Result<bool, Error> {
+        Ok(self.keywheel.read(move |connection| device::by_id(connection, id)).await?.enabled)
+    }
+
     async fn target(&self, snapshot: &SnapshotDevice) -> Result<Target, Error> {
         let id = snapshot.id;
         let found = self.keywheel.read(move |connection| device::by_id(connection, id)).await?;

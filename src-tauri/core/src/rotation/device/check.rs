@@ -79,7 +79,8 @@ impl DeviceRun {
     }
 
     async fn look(&mut self) -> Result<Found, Failure> {
-        if !self.snapshot.enabled {
+        // Whoever switched it on since wants it to be retried.
+        if !self.snapshot.enabled && !self.work.is_enabled(self.snapshot.id).await? {
             return Err(Failure::Cause(Report {
                 code: "device-disabled".into(),
                 message: format!("The device \"{}\" is disabled.", self.name()),
