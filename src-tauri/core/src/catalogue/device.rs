@@ -1,6 +1,6 @@
 //! Devices, their tags and their pinned host keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -148,6 +148,12 @@ pub fn find(conn: &Connection, given: &str) -> Result<Device, CatalogueError> {
 pub(crate) fn names(conn: &Connection) -> Result<HashMap<DeviceId, String>, CatalogueError> {
     let mut statement = conn.prepare_cached("SELECT id, name FROM device")?;
     Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
+/// The devices that are connected to.
+pub(crate) fn enabled(conn: &Connection) -> Result<HashSet<DeviceId>, CatalogueError> {
+    let mut statement = conn.prepare_cached("SELECT id FROM device WHERE enabled = 1 AND removed_at IS NULL")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// Adds a device (its number is given by the database) without host keys; the fields were checked.

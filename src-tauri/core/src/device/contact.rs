@@ -11,7 +11,7 @@ pub(crate) enum Contact {
     /// A host key that is pinned.
     Seen(DeviceId),
     /// Another one than the pinned one.
-    Changed(DeviceId, PublicKey),
+    Changed(DeviceId, Box<PublicKey>),
 }
 
 impl Contact {
@@ -24,7 +24,7 @@ impl Contact {
             Some(RemoteError::HostKeyChanged { device, offered }) => way
                 .iter()
                 .filter(|(_, name)| name == device)
-                .map(|(id, _)| Self::Changed(*id, offered.as_ref().clone()))
+                .map(|(id, _)| Self::Changed(*id, offered.clone()))
                 .collect(),
             Some(_) => Vec::new(),
         }
@@ -50,5 +50,27 @@ impl Keywheel {
         if let Err(error) = noted.await {
             tracing::warn!(%error, "what was seen of a device could not be noted");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Algorithm, PrivateKey};
+
+    #[test]
+    fn a_changed_key_is_that_of_the_device_which_the_error_names() {
+        let way = [(DeviceId(7), "web-1"), (DeviceId(3), "hop")];
+        let key = PrivateKey::generate(Algorithm::Ed25519, "host").unwrap().public_key().clone();
+        let key = Box::new(key);
+        let changed = RemoteError::HostKeyChanged { device: "hop".to_owned(), offered: key.clone() };
+        assert_eq!(
+            Contact::of(&way, Some(&changed)),
+            [Contact::Changed(DeviceId(3), key)],
+            "web-1 has changed nothing"
+        );
+        assert_eq!(Contact::of(&way, None), [Contact::Seen(DeviceId(7)), Contact::Seen(DeviceId(3))]);
+        let away = RemoteError::TurnedAway { device: "web-1".to_owned() };
+        assert_eq!(Contact::of(&way, Some(&away)), [], "who said nothing was not seen");
     }
 }

@@ -173,7 +173,7 @@ impl Keywheel {
 fn seen(id: DeviceId, offered: &[OfferedKey]) -> Vec<Contact> {
     let of = |state| offered.iter().find(move |offered| offered.state == state);
     let seen = of(HostKeyState::Pinned).map(|_| Contact::Seen(id));
-    let changed = of(HostKeyState::Changed).map(|changed| Contact::Changed(id, changed.key.clone()));
+    let changed = of(HostKeyState::Changed).map(|changed| Contact::Changed(id, Box::new(changed.key.clone())));
     seen.into_iter().chain(changed).collect()
 }
 

@@ -209,7 +209,7 @@ impl Keywheel {
     }
 
     /// The state, with what the lock says of a change that is noted as running.
-    fn state_now(&self, change: &Change, credential: &str) -> Result<ChangeState, Error> {
+    pub(crate) fn state_now(&self, change: &Change, credential: &str) -> Result<ChangeState, Error> {
         if change.state != ChangeState::Running {
             return Ok(change.state);
         }
