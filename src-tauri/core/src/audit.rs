@@ -72,6 +72,7 @@ impl Explain for AuditError {
 /// How an action ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ts_rs::TS)]
 #[serde(rename_all = "kebab-case")]
+#[ts(rename = "ActionResult")]
 pub enum Outcome {
     /// It was done.
     Ok,
@@ -202,6 +203,7 @@ pub struct Entry {
 
 /// A row of the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
+#[ts(rename = "AuditRecord")]
 pub struct Record {
     /// Its number, from 1 without gaps.
     #[ts(type = "number")]
@@ -304,6 +306,7 @@ pub fn list(conn: &Connection, filter: &Filter) -> Result<Vec<Record>, DatabaseE
 /// A page of the record, as the window leafs through it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
 #[serde(default)]
+#[ts(rename = "AuditFilter")]
 pub struct Page {
     /// Only rows with a lower number: that of the last row of the page before.
     #[ts(type = "number | null")]

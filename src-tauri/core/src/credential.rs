@@ -130,7 +130,8 @@ pub struct EditCredential {
 }
 
 /// What happens with a key that stands on devices which are to be forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
+#[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// It is refused, so that the key is taken off first.
     Refuse,
