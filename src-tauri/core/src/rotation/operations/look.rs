@@ -22,12 +22,13 @@ use crate::{
     key::{Algorithm, PrivateKey},
     keywheel::Keywheel,
     rotation::{
-        Finding, Stage,
+        Conditions, Finding, Stage,
+        conditions::{Entered, conditions},
         device::DeviceRun,
         event::{Event, What},
         finding::Target,
         plan::{Outline, WorkPlan, algorithm_like},
-        work::{Noting, VersionKey, Work},
+        work::{self, Noting, VersionKey, Work},
     },
 };
 
@@ -70,7 +71,7 @@ impl Look {
 pub enum Subject {
     /// As it is saved. Its devices' answers are noted.
     Saved(CredentialId),
-    /// As a form has it that was not saved yet. Nothing is noted.
+    /// As a form has it that was not saved yet; as long as nothing else is said, the key itself connects. Nothing is noted.
     Unsaved(Draft),
 }
 
@@ -127,6 +128,8 @@ pub struct DeviceFinding {
     /// What was found.
     #[serde(flatten)]
     pub finding: Finding,
+    /// What must hold there, and whether it does.
+    pub conditions: Conditions,
     /// What would be written to each file: by a change, in its stage `add`.
     pub diffs: Vec<FileDiff>,
 }
@@ -386,6 +389,11 @@ fn twins(devices: &[SnapshotDevice]) -> HashMap<DeviceId, String> {
 
 async fn look_at(work: Arc<Work>, device: SnapshotDevice, position: usize) -> Result<DeviceFinding, Error> {
     let device_id = device.id;
+    let entered = match (&work.authentication, work.kind) {
+        (work::Authentication::Itself, _) => Entered::ByItself,
+        (work::Authentication::Other { .. }, Kind::Rotate | Kind::Undo) => Entered::ByOtherAndItself,
+        (work::Authentication::Other { .. }, Kind::Install | Kind::Uninstall) => Entered::ByOther,
+    };
     let mut run = DeviceRun::new(work, device, position);
     if let Err(failure) = run.check().await {
         run.note_failure(Stage::Check, failure).await?;
@@ -393,5 +401,6 @@ async fn look_at(work: Arc<Work>, device: SnapshotDevice, position: usize) -> Re
     let diffs = run.found.iter().flat_map(|found| &found.targets).map(FileDiff::of).collect();
     let finding = run.finding();
     run.close().await;
-    Ok(DeviceFinding { device_id, finding, diffs })
+    let conditions = conditions(&finding, entered);
+    Ok(DeviceFinding { device_id, finding, conditions, diffs })
 }
