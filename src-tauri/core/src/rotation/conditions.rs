@@ -21,11 +21,11 @@ pub struct Conditions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entered {
     /// With the key itself.
-    ByItself,
+    Itself,
     /// With another credential, and then with the key itself, too.
-    ByOtherAndItself,
+    OtherThenItself,
     /// With another credential alone.
-    ByOther,
+    Other,
 }
 
 /// Reads from a finding what holds.
@@ -44,11 +44,11 @@ pub(super) fn conditions(finding: &Finding, entered: Entered) -> Conditions {
         return Conditions {
             account: Some(true),
             public_key: (stands || !unread).then_some(stands),
-            key_login: off.or((entered != Entered::ByOther && logged_in).then_some(true)),
-            other_login: (entered != Entered::ByItself).then_some(true),
+            key_login: off.or((entered != Entered::Other && logged_in).then_some(true)),
+            other_login: (entered != Entered::Itself).then_some(true),
         };
     }
-    if entered == Entered::ByItself {
+    if entered == Entered::Itself {
         return Conditions { key_login: off.or(refused.then_some(true)), ..Conditions::default() };
     }
     let is_in = has("account-unknown") || finding.problems.iter().any(|problem| problem.code.starts_with("sudo-"));
@@ -98,9 +98,9 @@ mod tests {
 
     #[test]
     fn a_key_that_gets_in_by_itself_proves_all_but_another_credential() {
-        assert_eq!(told(&seen(1, &[]), Entered::ByItself), [YES, YES, YES, None]);
+        assert_eq!(told(&seen(1, &[]), Entered::Itself), [YES, YES, YES, None]);
         assert_eq!(
-            told(&seen(0, &["old-key-missing"]), Entered::ByItself),
+            told(&seen(0, &["old-key-missing"]), Entered::Itself),
             [YES, NO, YES, None],
             "it came from elsewhere"
         );
@@ -108,25 +108,25 @@ mod tests {
 
     #[test]
     fn a_key_that_is_refused_tells_neither_the_account_nor_the_file() {
-        assert_eq!(told(&unseen(&["authentication-refused"]), Entered::ByItself), [None, None, YES, None]);
-        assert_eq!(told(&unseen(&["key-login-off"]), Entered::ByItself), [None, None, NO, None]);
-        assert_eq!(told(&unseen(&["unreachable"]), Entered::ByItself), [None; 4]);
+        assert_eq!(told(&unseen(&["authentication-refused"]), Entered::Itself), [None, None, YES, None]);
+        assert_eq!(told(&unseen(&["key-login-off"]), Entered::Itself), [None, None, NO, None]);
+        assert_eq!(told(&unseen(&["unreachable"]), Entered::Itself), [None; 4]);
     }
 
     #[test]
     fn another_credential_sees_the_file_also_where_the_key_is_refused() {
-        let both = Entered::ByOtherAndItself;
+        let both = Entered::OtherThenItself;
         assert_eq!(told(&seen(1, &[]), both), [YES, YES, YES, YES]);
         assert_eq!(told(&seen(0, &["old-key-missing", "authentication-refused"]), both), [YES, NO, YES, YES]);
         assert_eq!(told(&seen(1, &["key-login-off"]), both), [YES, YES, NO, YES]);
         assert_eq!(told(&seen(1, &["answer-unknown"]), both), [YES, YES, None, YES], "no answer is no yes");
         assert_eq!(told(&seen(0, &["file-unreadable"]), both), [YES, None, YES, YES], "an unread file may hold it");
-        assert_eq!(told(&seen(0, &[]), Entered::ByOther), [YES, NO, None, YES], "the key was not tried");
+        assert_eq!(told(&seen(0, &[]), Entered::Other), [YES, NO, None, YES], "the key was not tried");
     }
 
     #[test]
     fn another_credential_that_gets_in_may_still_find_no_account() {
-        let both = Entered::ByOtherAndItself;
+        let both = Entered::OtherThenItself;
         assert_eq!(told(&unseen(&["account-unknown"]), both), [NO, None, None, YES]);
         assert_eq!(told(&unseen(&["sudo-not-allowed"]), both), [None, None, None, YES]);
         assert_eq!(told(&unseen(&["authentication-refused"]), both), [None, None, None, NO]);

@@ -197,15 +197,16 @@ impl Keywheel {
                 for record in left_out(&taken, &begin.left_out, now) {
                     journal::device::update(transaction, id, &record)?;
                 }
-                let is_left_out = |device: &&SnapshotDevice| begin.left_out.contains(&device.id);
-                let name_of = |device: &SnapshotDevice| device.name.clone();
-                let devices: Vec<String> = taken.devices.iter().map(name_of).collect();
-                let mut detail = json!({ "change": id.0, "kind": begin.kind.as_str(), "devices": devices });
-                if !begin.left_out.is_empty() {
-                    let left_out: Vec<String> = taken.devices.iter().filter(is_left_out).map(name_of).collect();
-                    detail["left_out"] = json!(left_out);
-                }
-                let action = Action::new("change-begin", "credential", name).with(detail);
+                let named = |wanted: &dyn Fn(DeviceId) -> bool| -> Vec<&str> {
+                    let devices = taken.devices.iter().filter(|device| wanted(device.id));
+                    devices.map(|device| device.name.as_str()).collect()
+                };
+                let action = Action::new("change-begin", "credential", name).with(json!({
+                    "change": id.0,
+                    "kind": begin.kind.as_str(),
+                    "devices": named(&|_| true),
+                    "left_out": named(&|id| begin.left_out.contains(&id)),
+                }));
                 audit::append(transaction, &action.entry(now, &actor, None))?;
                 Ok(id)
             })

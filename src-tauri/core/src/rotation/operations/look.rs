@@ -390,9 +390,9 @@ fn twins(devices: &[SnapshotDevice]) -> HashMap<DeviceId, String> {
 async fn look_at(work: Arc<Work>, device: SnapshotDevice, position: usize) -> Result<DeviceFinding, Error> {
     let device_id = device.id;
     let entered = match (&work.authentication, work.kind) {
-        (work::Authentication::Itself, _) => Entered::ByItself,
-        (work::Authentication::Other { .. }, Kind::Rotate | Kind::Undo) => Entered::ByOtherAndItself,
-        (work::Authentication::Other { .. }, Kind::Install | Kind::Uninstall) => Entered::ByOther,
+        (work::Authentication::Itself, _) => Entered::Itself,
+        (work::Authentication::Other { .. }, Kind::Rotate | Kind::Undo) => Entered::OtherThenItself,
+        (work::Authentication::Other { .. }, Kind::Install | Kind::Uninstall) => Entered::Other,
     };
     let mut run = DeviceRun::new(work, device, position);
     if let Err(failure) = run.check().await {
