@@ -6,7 +6,7 @@ use keywheel_core::{
     catalogue::{CredentialId, DeviceId, key_version},
     error::Explain,
     key::PrivateKey,
-    rotation::{ConnectWith, DeviceFinding, Draft, DraftKey, Look, Purpose, Subject},
+    rotation::{Conditions, ConnectWith, DeviceFinding, Draft, DraftKey, Look, Purpose, Subject},
 };
 use keywheel_fleet::{Account, Desk, Fleet, Sshd, Trouble, available};
 use tokio::sync::{mpsc, watch};
@@ -110,9 +110,16 @@ async fn a_form_is_looked_at_as_it_stands_and_nothing_is_noted() -> Result<(), T
     assert_eq!(codes(&found[1]), ["authentication-refused"], "its key does not stand there");
     assert!(desk.keywheel.find_credential("deploy").await.is_err(), "a look saves nothing");
 
+    let yes = Some(true);
+    let holds = Conditions { account: yes, public_key: yes, key_login: yes, other_login: None };
+    assert_eq!(found[0].conditions, holds);
+    assert_eq!(found[1].conditions.key_login, yes, "the server would take a key: {:?}", found[1].conditions);
+
     let through = Look { connect_with: ConnectWith::Credential("root".into()), ..form };
     let found = look(&desk, &through).await?;
     assert!(found[0].finding.ready, "the other credential logs in, and the key, too: {:?}", found[0]);
+    assert_eq!(found[0].conditions, Conditions { other_login: yes, ..holds });
+    assert_eq!(found[1].conditions.other_login, Some(false), "{:?}", found[1]);
     assert!(!found[1].finding.ready, "the other credential does not log in there: {:?}", found[1]);
 
     // The form of a saved credential, with another account.
@@ -147,6 +154,7 @@ async fn what_an_installation_and_a_removal_would_write_is_shown() -> Result<(),
         ..Look::at(Subject::Saved(deploy.id))
     };
     let found = look(&desk, &with_root(Purpose::Rotate, None)).await?;
+    assert_eq!(found[0].conditions.public_key, Some(false), "{found:?}");
     assert!(!found[0].finding.ready, "a change needs the key there: {found:?}");
     let found = look(&desk, &with_root(Purpose::Install, Some("no-pty"))).await?;
     assert!(found[0].finding.ready, "a missing key is what an installation is for: {found:?}");

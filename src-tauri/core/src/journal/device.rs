@@ -91,16 +91,6 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// Takes the devices that were left out back into the change.
-pub fn bring_along(transaction: &Transaction<'_>, change: ChangeId, now: Timestamp) -> Result<(), JournalError> {
-    transaction.execute(
-        "UPDATE change_device SET state = 'waiting', standing = 'waiting', stage = NULL, cause = NULL, at = ?2 \
-         WHERE change = ?1 AND standing = 'left-out'",
-        params![change.0, rfc3339(now)],
-    )?;
-    Ok(())
-}
-
 /// The devices of a change, in the order of change.
 pub fn list(connection: &Connection, change: ChangeId) -> Result<Vec<DeviceRecord>, JournalError> {
     let mut statement = connection.prepare_cached(
@@ -130,5 +120,21 @@ pub fn update(transaction: &Transaction<'_>, change: ChangeId, record: &DeviceRe
             rfc3339(record.at),
         ],
     )?;
+    Ok(())
+}
+
+/// Takes those of these devices that were left out back into the change.
+pub fn bring_along(
+    transaction: &Transaction<'_>,
+    change: ChangeId,
+    devices: &[DeviceId],
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    for record in list(transaction, change)? {
+        if record.standing == Standing::LeftOut && devices.contains(&record.device) {
+            let (state, standing) = (DeviceState::Waiting, Standing::Waiting);
+            update(transaction, change, &DeviceRecord { state, standing, cause: None, at: now, ..record })?;
+        }
+    }
     Ok(())
 }

@@ -3,13 +3,14 @@
 
 mod again;
 mod look;
+mod request;
 
 pub use self::look::{DeviceFinding, Draft, DraftKey, FileDiff, Look, Purpose, Subject};
+pub use self::request::{ConnectWith, Install, Rotate, Uninstall};
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -27,62 +28,9 @@ use crate::{
         self, Begin, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, JournalError, Kind, Snapshot,
         SnapshotDevice,
     },
-    key::Algorithm,
     keywheel::Keywheel,
     lock::{CredentialLock, LockError, Sharing},
 };
-
-/// What the devices are connected to with.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
-#[serde(rename_all = "kebab-case")]
-pub enum ConnectWith {
-    /// As the credential says.
-    #[default]
-    AsStored,
-    /// With the key itself.
-    Itself,
-    /// With another credential, by name or number.
-    Credential(String),
-}
-
-/// A key change to begin.
-#[derive(Debug, Clone, Default)]
-pub struct Rotate {
-    /// The credential's name.
-    pub credential: String,
-    /// What to connect with.
-    pub connect_with: ConnectWith,
-    /// The new key's algorithm; none: as the current key's.
-    pub algorithm: Option<Algorithm>,
-    /// The strategy; none: two-phase.
-    pub strategy: Option<Strategy>,
-    /// What a failing device leads to; none: roll back.
-    pub on_failure: Option<OnFailure>,
-    /// How many devices' files may be written at once; none: one.
-    pub at_once: Option<usize>,
-    /// Devices that are not connected to and stay on the old key until the change is retried.
-    pub leave_out: Vec<DeviceId>,
-}
-
-/// An installation to begin.
-#[derive(Debug, Clone, Default)]
-pub struct Install {
-    /// The credential's name.
-    pub credential: String,
-    /// The credential to authenticate with.
-    pub auth_with: String,
-    /// Options for the line, byte for byte.
-    pub options: Option<String>,
-}
-
-/// A removal of a credential's key from devices.
-#[derive(Debug, Clone, Default)]
-pub struct Uninstall {
-    /// The credential's name.
-    pub credential: String,
-    /// The devices, by name or number; none: all.
-    pub devices: Vec<String>,
-}
 
 /// What is held while a change runs: nobody else changes the credential, and those that authenticate stay as they are.
 struct Locks {
@@ -249,15 +197,16 @@ impl Keywheel {
                 for record in left_out(&taken, &begin.left_out, now) {
                     journal::device::update(transaction, id, &record)?;
                 }
-                let is_left_out = |device: &&SnapshotDevice| begin.left_out.contains(&device.id);
-                let name_of = |device: &SnapshotDevice| device.name.clone();
-                let devices: Vec<String> = taken.devices.iter().map(name_of).collect();
-                let mut detail = json!({ "change": id.0, "kind": begin.kind.as_str(), "devices": devices });
-                if !begin.left_out.is_empty() {
-                    let left_out: Vec<String> = taken.devices.iter().filter(is_left_out).map(name_of).collect();
-                    detail["left_out"] = json!(left_out);
-                }
-                let action = Action::new("change-begin", "credential", name).with(detail);
+                let named = |wanted: &dyn Fn(DeviceId) -> bool| -> Vec<&str> {
+                    let devices = taken.devices.iter().filter(|device| wanted(device.id));
+                    devices.map(|device| device.name.as_str()).collect()
+                };
+                let action = Action::new("change-begin", "credential", name).with(json!({
+                    "change": id.0,
+                    "kind": begin.kind.as_str(),
+                    "devices": named(&|_| true),
+                    "left_out": named(&|id| begin.left_out.contains(&id)),
+                }));
                 audit::append(transaction, &action.entry(now, &actor, None))?;
                 Ok(id)
             })

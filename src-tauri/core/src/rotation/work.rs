@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     audit::Action,
-    catalogue::{CredentialId, DeviceId, device, key_version, key_version::Happening},
+    catalogue::{CredentialId, DeviceId, VersionState, device, key_version, key_version::Happening},
     clock::rfc3339,
     error::{Error, Explain, Report},
     journal::{
@@ -161,7 +161,8 @@ impl Work {
         let missing =
             || RotationError::NoJumpCredential { device: snapshot.name.clone(), jump: jump.device.name.clone() };
         let (username, secrets) = if jump.credential == self.credential {
-            (self.username.clone(), self.own_secrets(true))
+            // The key of a mere look stands nowhere yet.
+            (self.username.clone(), self.own_secrets(self.change.is_some()))
         } else {
             let found = self.jumps.iter().find(|(credential, ..)| *credential == jump.credential);
             let (_, username, secrets) = found.ok_or_else(missing)?;
@@ -252,7 +253,12 @@ impl Work {
         }
         let (credential, now) = (self.credential, self.now());
         self.write(move |transaction| {
-            Ok(key_version::note(transaction, credential, version, device, Happening::Accepted, now)?)
+            // No lock is held meanwhile: what a change has replaced since may be refused by now.
+            let versions = key_version::of(transaction, credential)?;
+            if versions.iter().any(|known| known.version == version && known.state == VersionState::Current) {
+                key_version::note(transaction, credential, version, device, Happening::Accepted, now)?;
+            }
+            Ok(())
         })
         .await
     }

@@ -105,14 +105,14 @@ impl Keywheel {
             None => change.direction,
         };
         let is_retry = state == ChangeState::PartlyChanged && direction == Direction::Forward;
-        let now = self.now();
+        let (now, devices) = (self.now(), credential.devices.clone());
         let epoch = self
             .database()
             .run_write(move |transaction| -> Result<u32, JournalError> {
                 let epoch = journal::change::take_up(transaction, id, direction)?;
                 if is_retry {
                     // From here on they belong to it, also when it is broken off and resumed.
-                    journal::device::bring_along(transaction, id, now)?;
+                    journal::device::bring_along(transaction, id, &devices, now)?;
                 }
                 if stored {
                     journal::change::set_stored(transaction, id, epoch, now)?;

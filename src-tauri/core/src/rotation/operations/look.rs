@@ -22,12 +22,13 @@ use crate::{
     key::{Algorithm, PrivateKey},
     keywheel::Keywheel,
     rotation::{
-        Finding, Stage,
+        Conditions, Finding, Stage,
+        conditions::{Entered, conditions},
         device::DeviceRun,
         event::{Event, What},
         finding::Target,
         plan::{Outline, WorkPlan, algorithm_like},
-        work::{Noting, VersionKey, Work},
+        work::{self, Noting, VersionKey, Work},
     },
 };
 
@@ -70,7 +71,7 @@ impl Look {
 pub enum Subject {
     /// As it is saved. Its devices' answers are noted.
     Saved(CredentialId),
-    /// As a form has it that was not saved yet. Nothing is noted.
+    /// As a form has it that was not saved yet; as long as nothing else is said, the key itself connects. Nothing is noted.
     Unsaved(Draft),
 }
 
@@ -127,6 +128,8 @@ pub struct DeviceFinding {
     /// What was found.
     #[serde(flatten)]
     pub finding: Finding,
+    /// What must hold there, and whether it does.
+    pub conditions: Conditions,
     /// What would be written to each file: by a change, in its stage `add`.
     pub diffs: Vec<FileDiff>,
 }
@@ -387,6 +390,11 @@ fn twins(devices: &[SnapshotDevice]) -> HashMap<DeviceId, String> {
 
 async fn look_at(work: Arc<Work>, device: SnapshotDevice, position: usize) -> Result<DeviceFinding, Error> {
     let device_id = device.id;
+    let entered = match (&work.authentication, work.kind) {
+        (work::Authentication::Itself, _) => Entered::Itself,
+        (work::Authentication::Other { .. }, Kind::Rotate | Kind::Undo) => Entered::OtherThenItself,
+        (work::Authentication::Other { .. }, Kind::Install | Kind::Uninstall) => Entered::Other,
+    };
     let mut run = DeviceRun::new(work, device, position);
     if let Err(failure) = run.check().await {
         run.note_failure(Stage::Check, failure).await?;
@@ -394,5 +402,78 @@ async fn look_at(work: Arc<Work>, device: SnapshotDevice, position: usize) -> Re
     let diffs = run.found.iter().flat_map(|found| &found.targets).map(FileDiff::of).collect();
     let finding = run.finding();
     run.close().await;
-    Ok(DeviceFinding { device_id, finding, diffs })
+    let conditions = conditions(&finding, entered);
+    Ok(DeviceFinding { device_id, finding, conditions, diffs })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::{NewCredential, NewSecret};
+    use crate::device::{EditDevice, NewDevice};
+    use crate::error::Explain;
+    use crate::journal::SnapshotJump;
+    use crate::keywheel::testing::keywheel;
+
+    fn device(id: i64, address: &str, port: u16, jump: Option<i64>) -> SnapshotDevice {
+        let jump = jump.map(|jump| {
+            Box::new(SnapshotJump { device: device(jump, "192.0.2.1", 22, None), credential: CredentialId(1) })
+        });
+        SnapshotDevice {
+            id: DeviceId(id),
+            name: format!("web-{id}"),
+            address: address.to_owned(),
+            port,
+            jump,
+            authorized_keys_path: None,
+            enabled: true,
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_reached_as_an_earlier_one_is_its_twin() {
+        let devices = [
+            device(1, "Host.example", 22, None),
+            device(2, "host.example", 22, None),
+            device(3, "host.example", 2222, None),
+            device(4, "host.example", 22, Some(9)),
+            device(5, "host.example", 22, Some(8)),
+            device(6, "host.example", 22, Some(9)),
+        ];
+        let mut found: Vec<_> = twins(&devices).into_iter().collect();
+        found.sort();
+        let expected = [(DeviceId(2), "web-1".to_owned()), (DeviceId(6), "web-4".to_owned())];
+        assert_eq!(found, expected, "another port or another way in is another device");
+    }
+
+    #[tokio::test]
+    async fn a_disabled_device_is_found_without_a_connection_and_the_look_stands_in_the_record() {
+        let (keywheel, _dir) = keywheel();
+        let device = keywheel.add_device(NewDevice::new("web-1", "127.0.0.1")).await.unwrap();
+        let edit = EditDevice { enabled: Some(false), ..EditDevice::default() };
+        keywheel.edit_device(device.id, edit).await.unwrap();
+        let key = PrivateKey::generate(Algorithm::Ed25519, "deploy").unwrap();
+        let new = NewCredential::new("deploy", "deploy", device.id, NewSecret::Generated(key));
+        let deploy = keywheel.add_credential(new).await.unwrap();
+        let (sender, mut found) = unbounded_channel();
+        let (_nobody, stop) = watch::channel(false);
+        keywheel.look(&Look::at(Subject::Saved(deploy.id)), &sender, stop.clone()).await.unwrap();
+        let finding = found.try_recv().unwrap();
+        assert_eq!(finding.device_id, device.id);
+        assert_eq!(finding.finding.problems[0].code, "device-disabled");
+        assert_eq!(finding.conditions, Conditions::default(), "nobody asked it");
+
+        let nothing = Look::at(Subject::Saved(CredentialId(99)));
+        let error = keywheel.look(&nothing, &sender, stop).await.unwrap_err();
+        assert_eq!(error.class(), crate::error::Class::BadInput);
+        let rows = keywheel.audit_rows(Default::default()).await.unwrap();
+        let rows = rows.iter().filter(|row| row.action == "credential-check");
+        let mut told: Vec<_> = rows.map(|row| (row.subject.clone().unwrap_or_default(), row.code.is_some())).collect();
+        told.sort();
+        assert_eq!(
+            told,
+            [("99".to_owned(), true), ("deploy".to_owned(), false)],
+            "a look that failed and one that did not"
+        );
+    }
 }
