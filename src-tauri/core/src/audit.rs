@@ -72,6 +72,7 @@ impl Explain for AuditError {
 /// How an action ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ts_rs::TS)]
 #[serde(rename_all = "kebab-case")]
+#[ts(rename = "AuditOutcome")]
 pub enum Outcome {
     /// It was done.
     Ok,

@@ -13,6 +13,7 @@ use crate::vault::ItemName;
 
 words! {
     /// What kind of secret a credential is.
+    #[ts(rename = "CredentialKind")]
     Kind {
         /// A key pair.
         SshKey = "ssh-key",
