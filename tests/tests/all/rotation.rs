@@ -3,7 +3,9 @@
 use keywheel_core::{
     catalogue::DeviceId,
     credential::{EditCredential, Standing},
+    device::{HostKeyStanding, Pinned},
     journal::{ChangeState, DeviceState},
+    key::PublicKey,
     rotation::{ConnectWith, OnFailure, Rotate, Strategy, decide::Outcome},
 };
 use keywheel_fleet::{Account, ClientKey, Desk, Fleet, Sshd, Trouble, available, watch};
@@ -118,6 +120,40 @@ async fn changes_one_key_on_five_devices_and_nothing_else() -> Result<(), Troubl
     expected.extend(["stage-remove"; 5]);
     expected.push("credential-rotate");
     assert_eq!(told, expected, "each thing that was done stands in the record");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_notes_which_devices_were_seen_and_which_showed_another_host_key() -> Result<(), Trouble> {
+    let Some(scene) = Scene::new(2, 0, "").await? else { return Ok(()) };
+    let keywheel = &scene.desk.keywheel;
+    let row = async |name: &str| {
+        let id = keywheel.find_device(name).await?.id;
+        keywheel.device_row(id).await
+    };
+    let stranger = scene.desk.client.key("stranger", "ed25519")?;
+    let stranger = PublicKey::from_openssh(&stranger.public)?;
+    let changed = keywheel.find_device("web-2").await?;
+    let right = changed.host_keys.iter().map(|pinned| pinned.key.clone()).collect::<Vec<_>>();
+    for pinned in &right {
+        keywheel.unpin_host_key(changed.id, pinned.key_type()).await?;
+    }
+    keywheel.pin_host_keys(changed.id, vec![stranger], Pinned::Replace).await?;
+    assert_eq!(row("web-1").await?.last_seen, None, "nothing has connected to it yet");
+
+    keywheel.check("deploy", None).await?;
+    let (seen, changed_row) = (row("web-1").await?, row("web-2").await?);
+    assert!(seen.last_seen.is_some() && seen.host_key_state == HostKeyStanding::Pinned, "{seen:?}");
+    assert_eq!((changed_row.last_seen, changed_row.host_key_state), (None, HostKeyStanding::Changed));
+    let offered = changed_row.changed_host_key.expect("the host key that was shown").fingerprint;
+    assert!(right.iter().any(|key| key.fingerprint().to_string() == offered), "not the key that the host has");
+
+    keywheel.scan_device(changed.id, None).await?;
+    assert_eq!(row("web-2").await?.host_key_state, HostKeyStanding::Changed, "a scan is no decision");
+    keywheel.pin_host_keys(changed.id, right, Pinned::Replace).await?;
+    keywheel.check("deploy", None).await?;
+    let decided = row("web-2").await?;
+    assert!(decided.last_seen.is_some() && decided.host_key_state == HostKeyStanding::Pinned, "{decided:?}");
     Ok(())
 }
 
