@@ -76,6 +76,7 @@ mod tests {
             message: "It is so.".to_owned(),
             hint: "Change it.".to_owned(),
             subject: None,
+            field: None,
         };
         Finding {
             device: "web-1".to_owned(),
