@@ -105,6 +105,32 @@ export function chooseDevices(
   return devices;
 }
 
+/** Whether a device is shown for a search text, and for tags of which it must have one. */
+export function matches(
+  device: { name: string; address: string; tags: readonly string[] },
+  search: string,
+  tags: readonly string[],
+): boolean {
+  if (tags.length > 0 && !tags.some((tag) => device.tags.includes(tag))) return false;
+  const text = search.trim().toLowerCase();
+  return (
+    text === "" ||
+    device.name.toLowerCase().includes(text) ||
+    device.address.toLowerCase().includes(text) ||
+    device.tags.some((tag) => tag.toLowerCase().includes(text))
+  );
+}
+
+/** Why the devices can't be checked with the form as it stands; null where they can. */
+export type CheckObstacle = "username" | "device" | "key" | "authentication";
+
+export function checkObstacle(fields: Fields, hasKey: boolean): CheckObstacle | null {
+  if (fields.username.trim() === "") return "username";
+  if (fields.originalDevice === null) return "device";
+  if (!hasKey) return "key";
+  return lacksAuthentication(fields.automatic) ? "authentication" : null;
+}
+
 /** The policy that a new credential begins with. */
 export function presetPolicy(policies: readonly PolicyChoice[]): number | null {
   return (policies.find((policy) => policy.name === "Standard") ?? policies[0])?.id ?? null;
