@@ -93,3 +93,6 @@ export function draftKey(draft: number, more: Partial<DraftKey> = {}): DraftKey 
 export function refusal(code: string, more: Partial<Report> = {}): BackendError {
   return new BackendError({ code, message: `${code} happened.`, hint: `Mend ${code}.`, subject: null, ...more });
 }
+
+/** What the dialogs of the tests add: as a device, and as a person. */
+export const added = { ...device(9, "new-9"), ...person(9, "new-9") };
