@@ -154,3 +154,18 @@ test("an empty table says so, and neither is a fault to axe", async () => {
   expect(screen.getByText("No devices")).toBeTruthy();
   expect((await axe.run(container, rules)).violations).toEqual([]);
 });
+
+test("a fixed row keeps its choice, whatever is chosen", async () => {
+  const user = userEvent.setup();
+  const fixed = (each: Host) => each.id === 1;
+  shown(hosts(3), { selected: new Set([1]), fixed });
+
+  const box = within(row("host-1")).getByRole<HTMLInputElement>("checkbox");
+  expect(box.disabled).toBe(true);
+  row("host-1").focus();
+  await user.keyboard(" ");
+  expect(row("host-1").getAttribute("aria-selected")).toBe("true");
+  await user.click(screen.getByRole("checkbox", { name: "Select all shown" }));
+  await user.click(screen.getByRole("checkbox", { name: "Select all shown" }));
+  expect([0, 1, 2].map((id) => row(`host-${id}`).getAttribute("aria-selected"))).toEqual(["false", "true", "false"]);
+});
