@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "vitest";
 
 import { catalogue } from "../../messages/catalogue.svelte";
 import { differs, fieldsOf, sent, wrongOf, wrongs } from "./fields";
-import { deviceRow } from "./rows";
+import { deviceRow } from "./fixtures";
 
 afterEach(() => catalogue.choose("en"));
 
