@@ -15,5 +15,7 @@ export default defineConfig({
   test: {
     environment: "jsdom",
     include: ["src/**/*.test.ts"],
+    // Read by the test of its contrasts; other styles are not needed.
+    css: { include: [/tokens\.css/] },
   },
 });

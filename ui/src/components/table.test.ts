@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+
+import { drawn, HEAD, inSight, led, turned } from "./table";
+
+test("draws what is in sight and a little beyond, never more than there is", () => {
+  expect(drawn(0, 400, 40, 10_000)).toEqual({ first: 0, end: 22 });
+  expect(drawn(4000, 400, 40, 10_000)).toEqual({ first: 94, end: 116 });
+  expect(drawn(400_000, 400, 40, 10_000)).toEqual({ first: 9978, end: 10_000 });
+  expect(drawn(0, 400, 40, 3)).toEqual({ first: 0, end: 3 });
+  expect(drawn(900, 400, 40, 0)).toEqual({ first: 0, end: 0 });
+});
+
+test("draws no more than 60 rows in the highest window", () => {
+  const { first, end } = drawn(8000, 10_000, 36, 10_000);
+  expect(end - first).toBeLessThanOrEqual(60);
+});
+
+test("keys lead from row to row and stop at the ends", () => {
+  const from = (key: string, active: number) => led(key, active, 100, 10);
+  expect(["ArrowDown", "ArrowUp", "PageDown", "PageUp", "Home", "End"].map((key) => from(key, 5))).toEqual([
+    6, 4, 15, 0, 0, 99,
+  ]);
+  expect(from("ArrowDown", 99)).toBe(99);
+  expect(from("ArrowUp", 0)).toBe(0);
+  expect(from("a", 5)).toBeNull();
+  expect(led("ArrowDown", 0, 0, 10)).toBeNull();
+});
+
+test("scrolls no further than a row needs, and keeps it clear of the header", () => {
+  const height = 400 + HEAD;
+  expect(inSight(3, 0, height, 40)).toBe(0);
+  expect(inSight(3, 200, height, 40)).toBe(120);
+  expect(inSight(10, 0, height, 40)).toBe(40);
+});
+
+test("a header pressed again turns the order", () => {
+  const first = turned(null, "name");
+  expect(first).toEqual({ column: "name", direction: "ascending" });
+  expect(turned(first, "name").direction).toBe("descending");
+  expect(turned(turned(first, "name"), "name").direction).toBe("ascending");
+  expect(turned(turned(first, "name"), "state")).toEqual({ column: "state", direction: "ascending" });
+});

@@ -1,0 +1,59 @@
+/** What a table of any length computes without a page: which rows are drawn, and where a key leads. */
+
+export interface Sort {
+  column: string;
+  direction: "ascending" | "descending";
+}
+
+/** The height of a table's header in pixels. */
+export const HEAD = 36;
+
+/** Rows drawn beyond either edge, so that a turn of the wheel shows no blank. */
+const BEYOND = 6;
+
+/** The most rows that are drawn, however high the window is. */
+const MOST = 56;
+
+/** The rows to draw at a scroll position: from the first up to, but without, the end. */
+export function drawn(top: number, height: number, rowHeight: number, count: number): { first: number; end: number } {
+  const wanted = Math.min(Math.ceil(height / rowHeight) + 2 * BEYOND, MOST, count);
+  const first = Math.max(0, Math.min(Math.floor(top / rowHeight) - BEYOND, count - wanted));
+  return { first, end: first + wanted };
+}
+
+/** The row that a key leads to from the active one; null for a key that moves nothing. */
+export function led(key: string, active: number, count: number, page: number): number | null {
+  const to = (index: number) => Math.max(0, Math.min(index, count - 1));
+  if (count === 0) return null;
+  switch (key) {
+    case "ArrowDown":
+      return to(active + 1);
+    case "ArrowUp":
+      return to(active - 1);
+    case "PageDown":
+      return to(active + page);
+    case "PageUp":
+      return to(active - page);
+    case "Home":
+      return 0;
+    case "End":
+      return count - 1;
+    default:
+      return null;
+  }
+}
+
+/** The scroll position nearest to the present one at which a row is wholly in sight below the header. */
+export function inSight(index: number, top: number, height: number, rowHeight: number): number {
+  const start = index * rowHeight;
+  const end = start + rowHeight;
+  if (start < top) return start;
+  const room = height - HEAD;
+  return end > top + room ? Math.max(0, end - room) : top;
+}
+
+/** The next order when a column's header is pressed. */
+export function turned(sort: Sort | null, column: string): Sort {
+  const again = sort?.column === column && sort.direction === "ascending";
+  return { column, direction: again ? "descending" : "ascending" };
+}
