@@ -14,6 +14,7 @@ export default defineConfig({
   },
   test: {
     environment: "jsdom",
+    setupFiles: ["src/test-page.ts"],
     include: ["src/**/*.test.ts"],
     // Read by the test of its contrasts; other styles are not needed.
     css: { include: [/tokens\.css/] },

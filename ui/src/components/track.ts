@@ -1,0 +1,8 @@
+export type TrackState = "waiting" | "running" | "done" | "failed" | "unknown" | "skipped";
+
+export interface TrackStage {
+  name: string;
+  state: TrackState;
+  /** The state in words. */
+  label: string;
+}
