@@ -1,0 +1,262 @@
+//! The real window, driven through WebDriver: tauri-driver, WebKitWebDriver and `keywheel-desktop` as it was built.
+//!
+//! Needs a display; each window has a D-Bus session, a keyring and a home of its own.
+
+mod page;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fantoccini::wd::{Capabilities, TimeoutConfiguration};
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use keywheel_core::Keywheel;
+use keywheel_core::audit::Actor;
+use keywheel_core::clock::SystemClock;
+use keywheel_core::vault::OsKeyring;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+use tempfile::TempDir;
+
+pub use self::page::{Page, keys};
+use crate::Trouble;
+use crate::keyring::{PrivateKeyring, Start};
+
+/// How long anything may take that a window does.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The folder in which cargo left the programs, given one of them or a test.
+pub fn built() -> Result<PathBuf, Trouble> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().ok_or("this program lies nowhere")?;
+    let tests = folder.file_name().is_some_and(|name| name == "deps");
+    Ok(if tests { folder.parent().ok_or("this test lies nowhere")? } else { folder }.to_owned())
+}
+
+/// The desktop program as it was built.
+///
+/// # Errors
+///
+/// It is not built.
+pub fn desktop() -> Result<PathBuf, Trouble> {
+    let program = built()?.join("keywheel-desktop");
+    if program.is_file() {
+        return Ok(program);
+    }
+    Err(format!("{} is not built; run `make test`, or `make build` first", program.display()).into())
+}
+
+/// A desk with a home, a keyring and a data directory, at which windows are opened one after the other.
+pub struct Place {
+    /// The keyring.
+    pub keyring: PrivateKeyring,
+    dir: TempDir,
+    variables: BTreeMap<String, OsString>,
+}
+
+impl Place {
+    /// Makes a place where nothing is yet.
+    ///
+    /// # Errors
+    ///
+    /// No folder or no keyring.
+    pub fn new() -> Result<Self, Trouble> {
+        Self::with(Start::Unlocked)
+    }
+
+    /// Makes a place with a keyring in this state.
+    ///
+    /// # Errors
+    ///
+    /// As [`Place::new`].
+    pub fn with(start: Start) -> Result<Self, Trouble> {
+        // Short, because sockets lie below it.
+        let dir = tempfile::Builder::new().prefix("kw").tempdir_in("/tmp")?;
+        let keyring = PrivateKeyring::start_with(dir.path(), None, start)?;
+        let mut variables: BTreeMap<String, OsString> = ["PATH", "DISPLAY", "XAUTHORITY"]
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), std::env::var_os(name)?)))
+            .collect();
+        for (name, value) in keyring.environment() {
+            variables.insert(name.to_owned(), value);
+        }
+        variables.insert("LANG".to_owned(), "en_US.UTF-8".into());
+        // There is no graphics card under xvfb; without this WebKit waits for one before it falls back.
+        variables.insert("WEBKIT_DISABLE_DMABUF_RENDERER".to_owned(), "1".into());
+        // The accessibility bus would be one more process, and nothing here asks it.
+        variables.insert("NO_AT_BRIDGE".to_owned(), "1".into());
+        Ok(Self { keyring, dir, variables })
+    }
+
+    /// The folder in which all of it lies.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("vault")
+    }
+
+    /// Sets a variable for the windows that are opened from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.into());
+    }
+
+    /// A command with the variables of this place and no others.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().envs(&self.variables);
+        command
+    }
+
+    /// Opens the data directory beside the window, as the command line does.
+    ///
+    /// # Errors
+    ///
+    /// It can't be opened.
+    pub fn keywheel(&self) -> Result<Keywheel, Trouble> {
+        let vault = Arc::new(OsKeyring::open_at(&self.keyring.address()));
+        Ok(Keywheel::open(&self.data_dir(), vault, Arc::new(SystemClock), Actor::named("tester@desk"))?)
+    }
+
+    /// Opens a window and waits until it shows something.
+    ///
+    /// # Errors
+    ///
+    /// The drivers or the window don't come up.
+    pub async fn open(&self) -> Result<Window, Trouble> {
+        let application = desktop()?;
+        let log = self.dir.path().join("drivers.log");
+        let [port, native_port] = free_ports()?;
+        let drivers = self
+            .command("tauri-driver")
+            .args(["--port", &port.to_string(), "--native-port", &native_port.to_string()])
+            .stdout(File::create(&log)?)
+            .stderr(Stdio::from(File::options().append(true).open(&log)?))
+            .spawn()
+            .map_err(|error| format!("tauri-driver can't be started ({error}); run `make setup`"))?;
+        let mut window = Window { page: None, drivers, home: self.home() };
+        let data_dir = self.data_dir();
+        match tokio::time::timeout(PATIENCE, connect([port, native_port], &application, &data_dir)).await {
+            Ok(Ok(client)) => window.page = Some(Page::new(client)),
+            failed => {
+                let log = fs::read_to_string(&log).unwrap_or_default();
+                return Err(format!("the window did not open: {failed:?}\n{log}").into());
+            }
+        }
+        Ok(window)
+    }
+
+    fn home(&self) -> OsString {
+        self.variables.get("HOME").cloned().unwrap_or_default()
+    }
+}
+
+/// A window with the drivers that hold it; all processes end with it.
+pub struct Window {
+    page: Option<Page>,
+    drivers: Child,
+    home: OsString,
+}
+
+impl Window {
+    /// Closes the window as WebDriver does.
+    ///
+    /// # Errors
+    ///
+    /// It doesn't close.
+    pub async fn close(mut self) -> Result<(), Trouble> {
+        if let Some(page) = self.page.take() {
+            tokio::time::timeout(PATIENCE, page.into_client().close()).await??;
+        }
+        Ok(())
+    }
+
+    /// Kills the program as a power cut would, with its web processes and drivers.
+    pub fn kill(self) {
+        drop(self);
+    }
+
+    /// The process of the program.
+    pub fn process(&self) -> Option<Pid> {
+        self.processes().find(|(_, name)| name.starts_with("keywheel-deskto")).map(|(id, _)| id)
+    }
+
+    /// All processes with this window's home, which nothing else has, and their names.
+    fn processes(&self) -> impl Iterator<Item = (Pid, String)> {
+        let home = [b"HOME=", self.home.as_encoded_bytes()].concat();
+        fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(move |process| {
+            let id = process.file_name().to_str()?.parse().ok()?;
+            let environment = fs::read(process.path().join("environ")).ok()?;
+            let ours = environment.split(|byte| *byte == 0).any(|variable| variable == home);
+            let name = fs::read_to_string(process.path().join("comm")).ok()?;
+            // The keyring's daemons have the same home, and outlive a window.
+            let stays = ["gnome-keyring-d", "dbus-daemon", "sh"].contains(&name.trim());
+            (ours && !stays).then(|| (Pid::from_raw(id), name.trim().to_owned()))
+        })
+    }
+}
+
+impl std::ops::Deref for Window {
+    type Target = Page;
+
+    #[expect(clippy::expect_used, reason = "the page is there from `open` to `close`, which takes the window")]
+    fn deref(&self) -> &Page {
+        self.page.as_ref().expect("an open window has a page")
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        for (id, _) in self.processes().collect::<Vec<_>>() {
+            let _ = kill(id, Signal::SIGKILL);
+        }
+        let _ = self.drivers.kill();
+        let _ = self.drivers.wait();
+    }
+}
+
+/// Starts a session, which opens the window.
+async fn connect(ports: [u16; 2], application: &Path, data_dir: &Path) -> Result<Client, Trouble> {
+    // tauri-driver answers before the driver behind it does, and passes a session on to it at once.
+    for port in ports {
+        wait_for_port(port).await?;
+    }
+    let [port, _] = ports;
+    let options = json!({ "application": application, "args": ["--data-dir", data_dir] });
+    let capabilities: Capabilities = [("tauri:options".to_owned(), options)].into_iter().collect();
+    let client = ClientBuilder::new(HttpConnector::new())
+        .capabilities(capabilities)
+        .connect(&format!("http://127.0.0.1:{port}"))
+        .await?;
+    client.update_timeouts(TimeoutConfiguration::new(Some(PATIENCE), Some(PATIENCE), None)).await?;
+    Ok(client)
+}
+
+/// Two different ports: both are held until both are known.
+fn free_ports() -> Result<[u16; 2], io::Error> {
+    let held = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let [one, two] = held;
+    Ok([one?.local_addr()?.port(), two?.local_addr()?.port()])
+}
+
+async fn wait_for_port(port: u16) -> io::Result<()> {
+    let mut last = io::Error::from(io::ErrorKind::TimedOut);
+    for _ in 0..100 {
+        match tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error,
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(last)
+}
