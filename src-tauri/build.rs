@@ -6,9 +6,15 @@ mod interface;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The commands that exist. Without this list Tauri would let the window call every command; with it, a command can be
-/// called only where a file of `capabilities/` allows it.
-const COMMANDS: &[&str] = &["about"];
+macro_rules! commands {
+    ($($file:ident :: $name:ident),+ $(,)?) => {
+        /// The commands that exist. Without this list Tauri would let the window call every command; with it, a command can
+        /// be called only where a file of `capabilities/` allows it.
+        const COMMANDS: &[&str] = &[$(stringify!($name)),+];
+    };
+}
+
+include!("src/commands/list.rs");
 
 fn main() -> ExitCode {
     let ui = Path::new("../ui");

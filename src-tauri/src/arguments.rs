@@ -11,6 +11,9 @@ pub(crate) struct Arguments {
     /// Where the database lies [default: the folder for this account's application data]
     #[arg(long, value_name = "DIR", env = "KEYWHEEL_DATA_DIR", value_parser = data_dir, hide_env_values = true)]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Start into the tray, without a window; where the desktop has no tray, the window opens all the same
+    #[arg(long)]
+    pub(crate) hidden: bool,
 }
 
 /// Takes a folder, or a path where one can be made; a file there is a mistake that is told before a window opens.

@@ -4,7 +4,18 @@
 #![cfg_attr(all(windows, not(debug_assertions)), windows_subsystem = "windows")]
 
 mod arguments;
+mod clipboard;
+mod closing;
 mod commands;
+mod desk;
+mod error;
+mod files;
+mod instance;
+mod keyring;
+mod notifications;
+mod place;
+mod secret;
+mod tray;
 #[cfg(test)]
 mod types;
 mod window;
@@ -16,6 +27,7 @@ use clap::Parser;
 use keywheel_core::error::Explain;
 
 fn main() -> ExitCode {
+    keywheel_core::process::harden();
     let arguments = arguments::Arguments::parse();
     match window::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,13 +8,49 @@ use std::path::{Path, PathBuf};
 
 use ts_rs::{Config, TS};
 
-use crate::commands::about::About;
+use crate::commands;
+use crate::desk::Notice;
+
+macro_rules! export_all {
+    ($config:expr, $($name:ty),+ $(,)?) => {
+        $(<$name>::export_all($config).unwrap();)+
+    };
+}
 
 /// Writes every type that crosses to the window, with the types it is made of.
 fn write_types(to: &Path) {
     let config = Config::new().with_out_dir(to).with_large_int("number");
-    About::export_all(&config).unwrap();
-    keywheel_core::error::Report::export_all(&config).unwrap();
+    export_all!(
+        &config,
+        commands::opening::Opening,
+        commands::settings::Desktop,
+        commands::devices::Scanned,
+        commands::devices::Pin,
+        commands::devices::PinsDone,
+        commands::devices::CsvDraft,
+        commands::credentials::CredentialForm,
+        commands::credentials::CredentialPage,
+        commands::credentials::PolicyChoice,
+        commands::keys::KeyChoice,
+        commands::checks::DeviceFinding,
+        commands::checks::FormCheck,
+        commands::changes::ChangeRequest,
+        commands::changes::ChangePage,
+        commands::audit::Exported,
+        Notice,
+        keywheel_core::person::NewPerson,
+        keywheel_core::person::PersonRow,
+        keywheel_core::device::NewDevice,
+        keywheel_core::device::DeviceRow,
+        keywheel_core::credential::Standing,
+        keywheel_core::rotation::accepts::Accepts,
+        keywheel_core::rotation::changes::Step,
+        keywheel_core::audit::Page,
+        keywheel_core::audit::Record,
+        keywheel_core::audit::Verdict,
+        keywheel_core::audit::Format,
+        keywheel_core::settings::SettingView,
+    );
 }
 
 fn generated() -> PathBuf {

@@ -8,9 +8,9 @@ goal=${1:?build, demo or test}
 NEXTEST=0.9.143
 TAURI_DRIVER=2.1.0
 
-# A C compiler for SQLite and aws-lc; the web view; D-Bus, which tells the window whether the desktop is dark. Neither
-# OpenSSL nor CMake is needed.
-packages=(build-essential pkg-config libwebkit2gtk-4.1-dev libdbus-1-dev)
+# A C compiler for SQLite and aws-lc; the web view; D-Bus, which tells the window whether the desktop is dark; the tray's
+# icon. Neither OpenSSL nor CMake is needed.
+packages=(build-essential pkg-config libwebkit2gtk-4.1-dev libdbus-1-dev libayatana-appindicator3-dev)
 # The real keyring, in a D-Bus session of its own.
 keyring=(dbus gnome-keyring libsecret-tools)
 # The window test; then the SSH servers, the login shells and the kinds of account that devices have.

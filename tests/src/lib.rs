@@ -20,6 +20,8 @@ mod port;
 pub mod snapshot;
 pub mod sshd;
 pub mod tinysshd;
+#[cfg(target_os = "linux")]
+pub mod window;
 
 pub use account::{Account, Sudo};
 pub use client::{Client, ClientKey, Target};

@@ -145,8 +145,8 @@ impl Place {
             .spawn()
             .map_err(|error| format!("tauri-driver can't be started ({error}); run `make setup`"))?;
         let mut window = Window { page: None, drivers, home: self.home() };
-        let connected = tokio::time::timeout(PATIENCE, connect([port, native_port], &application, &self.data_dir()));
-        match connected.await {
+        let data_dir = self.data_dir();
+        match tokio::time::timeout(PATIENCE, connect([port, native_port], &application, &data_dir)).await {
             Ok(Ok(client)) => window.page = Some(Page::new(client)),
             failed => {
                 let log = fs::read_to_string(&log).unwrap_or_default();

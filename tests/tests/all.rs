@@ -25,8 +25,12 @@ mod fleet;
 #[cfg(target_os = "linux")]
 #[path = "all/keyring.rs"]
 mod keyring;
+#[path = "all/leave_out.rs"]
+mod leave_out;
 #[path = "all/limits.rs"]
 mod limits;
+#[path = "all/look.rs"]
+mod look;
 #[path = "all/resume.rs"]
 mod resume;
 #[path = "all/rotation.rs"]

@@ -11,7 +11,9 @@ class NoResizes implements ResizeObserver {
 for (const [name, value] of Object.entries(WINDOW)) {
   Object.defineProperty(document.documentElement, name, { configurable: true, value });
 }
-Element.prototype.getBoundingClientRect = () => ({ ...IN_SIGHT, toJSON: () => IN_SIGHT });
+const rect = (): DOMRect => ({ ...IN_SIGHT, toJSON: () => IN_SIGHT });
+Element.prototype.getBoundingClientRect = rect;
+Element.prototype.getClientRects = () => Object.assign([rect()], { item: rect });
 globalThis.ResizeObserver ??= NoResizes;
 Element.prototype.scrollIntoView ??= () => undefined;
 Element.prototype.hasPointerCapture ??= () => false;

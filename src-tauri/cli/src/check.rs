@@ -2,7 +2,7 @@
 
 use clap::Args;
 use keywheel_core::error::Report;
-use keywheel_core::rotation::Finding;
+use keywheel_core::rotation::{ConnectWith, Finding};
 
 use crate::error::{Ending, Failure};
 use crate::output::{list, printable};
@@ -21,7 +21,7 @@ pub(crate) struct CheckArguments {
 
 pub(crate) async fn run(shell: &Shell, arguments: &CheckArguments) -> Result<Ending, Failure> {
     let keywheel = shell.open()?;
-    let findings = keywheel.check(&arguments.credential, None).await?;
+    let findings = keywheel.check(&arguments.credential, &ConnectWith::AsStored).await?;
     for finding in &findings {
         shell.output().item(finding, text);
     }
@@ -73,6 +73,7 @@ mod tests {
             message: "The key stands nowhere.".to_owned(),
             hint: "Install it.".to_owned(),
             subject: None,
+            field: None,
         };
         Finding {
             device: "web-1".to_owned(),

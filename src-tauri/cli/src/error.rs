@@ -391,7 +391,7 @@ impl ErrorLine {
 
     pub(crate) fn usage(message: String) -> Self {
         let hint = "See what there is with --help.".to_owned();
-        Self { error: Report { code: "usage".to_owned(), message, hint, subject: None } }
+        Self { error: Report { code: "usage".to_owned(), message, hint, subject: None, field: None } }
     }
 }
 

@@ -10,7 +10,6 @@ mod device;
 mod error;
 mod output;
 mod person;
-mod process;
 mod progress;
 mod prompt;
 mod rotate;
@@ -25,7 +24,7 @@ use crate::error::{Ending, Failure};
 use crate::shell::Shell;
 
 fn main() -> ExitCode {
-    process::harden();
+    keywheel_core::process::harden();
     let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(ending) => return ending.into(),

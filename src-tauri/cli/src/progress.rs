@@ -35,7 +35,7 @@ impl Progress {
             return;
         }
         match &event.what {
-            What::Started { credential, devices, strategy, new_fingerprint } => {
+            What::Started { credential, devices, strategy, new_fingerprint, .. } => {
                 let count = devices.len();
                 self.output.message(&format!(
                     "Change {} of \"{credential}\" on {count} device{} ({strategy}), key {new_fingerprint}",

@@ -10,7 +10,7 @@ use keywheel_core::journal::{ChangeId, ChangeState, DeviceState};
 use keywheel_core::rotation::changes::Step;
 use keywheel_core::rotation::decide::Outcome;
 use keywheel_core::rotation::event::Event;
-use keywheel_core::rotation::{Finished, Install, Rotate, RotationError, Uninstall, Watch};
+use keywheel_core::rotation::{ConnectWith, Finished, Install, Rotate, RotationError, Uninstall, Watch};
 use keywheel_core::{Error, Keywheel};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -140,12 +140,13 @@ async fn requests(keywheel: &Keywheel, arguments: &RotateArguments) -> Result<Ve
         }
         requests.push(Rotate {
             credential,
-            auth_with: arguments.auth_with.clone(),
+            connect_with: arguments.auth_with.clone().map_or(ConnectWith::AsStored, ConnectWith::Credential),
             algorithm,
             // The parser lets only these words through.
             strategy: arguments.strategy.parse().ok(),
             on_failure: arguments.on_failure.parse().ok(),
             at_once: Some(arguments.at_once),
+            leave_out: Vec::new(),
         });
     }
     Ok(requests)

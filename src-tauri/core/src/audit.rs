@@ -72,6 +72,7 @@ impl Explain for AuditError {
 /// How an action ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ts_rs::TS)]
 #[serde(rename_all = "kebab-case")]
+#[ts(rename = "ActionResult")]
 pub enum Outcome {
     /// It was done.
     Ok,
@@ -126,23 +127,31 @@ pub struct Action {
     pub subject: Option<String>,
     /// What else is worth knowing: an object without secrets, or null.
     pub detail: serde_json::Value,
+    /// Whether it turned out to change nothing, so that there is nothing to record.
+    pub idle: bool,
 }
 
 impl Action {
     /// An action on a named thing.
     pub fn new(name: &'static str, subject_kind: &'static str, subject: impl Into<String>) -> Self {
-        Self { name, subject_kind, subject: Some(subject.into()), detail: serde_json::Value::Null }
+        Self { name, subject_kind, subject: Some(subject.into()), detail: serde_json::Value::Null, idle: false }
     }
 
     /// An action on a thing whose name is not known yet, or on no single thing.
     pub fn unnamed(name: &'static str, subject_kind: &'static str) -> Self {
-        Self { name, subject_kind, subject: None, detail: serde_json::Value::Null }
+        Self { name, subject_kind, subject: None, detail: serde_json::Value::Null, idle: false }
     }
 
     /// The same action with more to know; no secret may be in it.
     #[must_use]
     pub fn with(self, detail: serde_json::Value) -> Self {
         Self { detail, ..self }
+    }
+
+    /// Notes what differs between a thing's facts before and after: `{"field": [before, after]}`.
+    pub(crate) fn differs(&mut self, before: &serde_json::Value, after: &serde_json::Value) {
+        self.detail = difference(before, after);
+        self.idle = self.detail.as_object().is_some_and(serde_json::Map::is_empty);
     }
 
     /// The row for it.
@@ -160,8 +169,7 @@ impl Action {
     }
 }
 
-/// What differs between a thing's facts before and after: `{"field": [before, after]}`.
-pub(crate) fn difference(before: &serde_json::Value, after: &serde_json::Value) -> serde_json::Value {
+fn difference(before: &serde_json::Value, after: &serde_json::Value) -> serde_json::Value {
     let (Some(before), Some(after)) = (before.as_object(), after.as_object()) else {
         return serde_json::Value::Null;
     };
@@ -195,6 +203,7 @@ pub struct Entry {
 
 /// A row of the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
+#[ts(rename = "AuditRecord")]
 pub struct Record {
     /// Its number, from 1 without gaps.
     #[ts(type = "number")]
@@ -282,16 +291,66 @@ pub struct Filter {
 /// # Errors
 /// The database's own failure.
 pub fn list(conn: &Connection, filter: &Filter) -> Result<Vec<Record>, DatabaseError> {
-    let mut statement = conn.prepare_cached(
+    // Two texts, so that the index on subjects is used where there is one.
+    let matching = if filter.subject.is_some() { "subject = ?2" } else { "?2 IS NULL" };
+    let mut statement = conn.prepare_cached(&format!(
         "SELECT * FROM (
-             SELECT * FROM audit
-             WHERE id > ?1 AND (?2 IS NULL OR subject = ?2)
-             ORDER BY id DESC LIMIT ?3
-         ) ORDER BY id",
-    )?;
+             SELECT * FROM audit WHERE {matching} AND id > ?1 ORDER BY id DESC LIMIT ?3
+         ) ORDER BY id"
+    ))?;
     let newest = filter.newest.map_or(-1, i64::from);
     let rows = statement.query_map((filter.after.unwrap_or(0), &filter.subject, newest), record)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A page of the record, as the window leafs through it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
+#[serde(default)]
+#[ts(rename = "AuditFilter")]
+pub struct Page {
+    /// Only rows with a lower number: that of the last row of the page before.
+    #[ts(type = "number | null")]
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: u32,
+    /// Only rows with this text in actor, action, subject, code or detail; empty: all.
+    pub search: String,
+}
+
+/// Lists a page of rows, newest first.
+///
+/// Without a search it reads just the rows of the page. A search reads from the newest on until the page is full.
+///
+/// # Errors
+/// The database's own failure.
+pub fn page(conn: &Connection, page: &Page) -> Result<Vec<Record>, DatabaseError> {
+    let search = page.search.trim();
+    let matching = if search.is_empty() {
+        "?3 = ''"
+    } else {
+        r"(subject LIKE ?3 ESCAPE '\' OR action LIKE ?3 ESCAPE '\' OR actor LIKE ?3 ESCAPE '\' OR code LIKE ?3 ESCAPE '\'
+           OR detail LIKE ?3 ESCAPE '\')"
+    };
+    let mut statement =
+        conn.prepare_cached(&format!("SELECT * FROM audit WHERE id < ?1 AND {matching} ORDER BY id DESC LIMIT ?2"))?;
+    let rows = statement.query_map((page.before.unwrap_or(i64::MAX), page.limit, pattern(search)), record)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The pattern for LIKE that finds a text anywhere, whatever characters it has.
+fn pattern(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let mut pattern = String::from("%");
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {

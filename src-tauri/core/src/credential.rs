@@ -4,7 +4,9 @@ mod add;
 mod edit;
 mod error;
 mod remove;
+mod row;
 mod secret;
+mod state;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -17,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::CredentialError;
 pub use self::remove::Removed;
+pub use self::row::{CredentialDetails, CredentialRow, DeviceTruth, KeyAnswer, VersionTruth};
+pub use self::state::CredentialState;
 pub use self::view::{AuthenticationView, CredentialView, KeyVersionView};
 use crate::audit::Action;
 use crate::catalogue::credential::{self, Authentication, Credential};
@@ -126,7 +130,8 @@ pub struct EditCredential {
 }
 
 /// What happens with a key that stands on devices which are to be forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ts_rs::TS)]
+#[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// It is refused, so that the key is taken off first.
     Refuse,
@@ -163,17 +168,19 @@ impl Keywheel {
     /// Lists the credentials by number, as shells show them.
     ///
     /// # Errors
-    /// The database's own failure.
+    /// The database's own failure; the lock of a running change can't be asked.
     pub async fn credential_views(&self) -> Result<Vec<CredentialView>, Error> {
-        self.read(view::all).await
+        let this = self.clone();
+        self.database().run_read(move |conn| view::all(&this, conn)).await
     }
 
     /// Shows a credential.
     ///
     /// # Errors
-    /// There is none; the database's own failure.
+    /// There is none; as [`Keywheel::credential_views`].
     pub async fn credential_view(&self, id: CredentialId) -> Result<CredentialView, Error> {
-        self.read(move |conn| view::one(conn, id)).await
+        let this = self.clone();
+        self.database().run_read(move |conn| view::one(&this, conn, id)).await
     }
 
     /// Lists what is known of a credential's key versions on devices.

@@ -1,6 +1,8 @@
 //! What can be done with devices.
 
+mod contact;
 mod import;
+mod known_hosts;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -10,10 +12,12 @@ use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub(crate) use self::contact::Contact;
 pub use self::import::{AddedDevice, BadRow, ChangedDevice, ImportError, Preview};
+pub use self::known_hosts::{KnownHosts, KnownHostsError};
 pub use self::scan::{HostKeyState, OfferedKey, OfferedKeyView};
-pub use self::view::{DeviceView, HostKeyView};
-use crate::audit::{self, Action};
+pub use self::view::{ChangedHostKey, DeviceRow, DeviceView, HostKeyStanding, HostKeyView};
+use crate::audit::Action;
 use crate::catalogue::device::{self, Device};
 use crate::catalogue::{CatalogueError, CredentialId, DeviceId, Noun, credential, text};
 use crate::error::Error;
@@ -84,6 +88,21 @@ pub struct EditDevice {
     pub enabled: Option<bool>,
 }
 
+impl From<NewDevice> for EditDevice {
+    fn from(form: NewDevice) -> Self {
+        Self {
+            name: Some(form.name),
+            address: Some(form.address),
+            port: Some(form.port),
+            jump: Some(form.jump),
+            jump_with: Some(form.jump_with),
+            tags: Some(form.tags),
+            authorized_keys_path: Some(form.authorized_keys_path),
+            enabled: Some(form.enabled),
+        }
+    }
+}
+
 /// What pinning does with another key of the same type that is pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pinned {
@@ -135,6 +154,34 @@ impl Keywheel {
         self.read(move |conn| view::one(conn, id)).await
     }
 
+    /// Lists the devices by number, as the window lists them.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub async fn device_rows(&self) -> Result<Vec<DeviceRow>, Error> {
+        self.read(view::rows).await
+    }
+
+    /// Shows a device as the window lists it.
+    ///
+    /// # Errors
+    /// There is none; the database's own failure.
+    pub async fn device_row(&self, id: DeviceId) -> Result<DeviceRow, Error> {
+        self.read(move |conn| view::row(conn, id)).await
+    }
+
+    /// Saves a whole form: a new device, or all fields of one that is known.
+    ///
+    /// # Errors
+    /// As [`Keywheel::add_device`] and [`Keywheel::edit_device`].
+    pub async fn save_device(&self, id: Option<DeviceId>, form: NewDevice) -> Result<DeviceRow, Error> {
+        let saved = match id {
+            None => self.add_device(form).await?,
+            Some(id) => self.edit_device(id, form.into()).await?,
+        };
+        self.device_row(saved.id).await
+    }
+
     /// Adds a device.
     ///
     /// # Errors
@@ -157,7 +204,7 @@ impl Keywheel {
         self.change(Action::unnamed("device-edit", "device"), move |tx, action| {
             let before = named(tx, id, action)?;
             let after = apply(tx, before.clone(), edit)?;
-            action.detail = audit::difference(&facts(&before), &facts(&after));
+            action.differs(&facts(&before), &facts(&after));
             Ok(after)
         })
         .await
@@ -205,7 +252,12 @@ impl Keywheel {
             named(tx, id, action)?;
             action.detail = json!({ "key_type": key_type });
             device::unpin(tx, id, &key_type)?;
-            Ok(device::by_id(tx, id)?)
+            let left = device::by_id(tx, id)?;
+            if left.host_keys.is_empty() {
+                // Without a pinned key there is nothing that another could differ from.
+                device::forget_changed_host_key(tx, id)?;
+            }
+            Ok(left)
         })
         .await
     }
@@ -287,10 +339,11 @@ fn apply(tx: &Transaction<'_>, mut device: Device, edit: EditDevice) -> Result<D
 
 fn known(tx: &Transaction<'_>, jump_with: Option<CredentialId>) -> Result<(), CatalogueError> {
     match jump_with {
-        Some(id) if credential::by_id(tx, id)?.removed_at.is_some() => {
-            Err(CatalogueError::unknown(Noun::Credential, id))
-        }
-        Some(_) | None => Ok(()),
+        None => Ok(()),
+        Some(id) => match credential::by_id(tx, id).map_err(|error| error.at("jump_with"))? {
+            found if found.removed_at.is_some() => Err(CatalogueError::unknown(Noun::Credential, id).at("jump_with")),
+            _ => Ok(()),
+        },
     }
 }
 
@@ -301,6 +354,9 @@ fn pin(
     pinned: Pinned,
     now: jiff::Timestamp,
 ) -> Result<(), CatalogueError> {
+    if !keys.is_empty() {
+        device::forget_changed_host_key(tx, device.id)?;
+    }
     for key in keys {
         let same_type = device.host_keys.iter().find(|known| known.key.key_type() == key.key_type());
         match same_type {

@@ -34,6 +34,10 @@ pub trait Explain: std::error::Error {
     fn class(&self) -> Class {
         Class::NotDone
     }
+    /// The field of a form that it is about, so that a window shows it there: `name`, `jump_with`.
+    fn field(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Joins the modules' errors into one type that explains itself as they do.
@@ -62,6 +66,10 @@ macro_rules! errors {
             fn class(&self) -> Class {
                 match self { $(Self::$variant(error) => error.class()),+ }
             }
+
+            fn field(&self) -> Option<&'static str> {
+                match self { $(Self::$variant(error) => error.field()),+ }
+            }
         }
     };
 }
@@ -75,6 +83,8 @@ errors! {
     Credential(crate::credential::CredentialError),
     /// Of a CSV file with devices.
     Import(crate::device::ImportError),
+    /// Of a `known_hosts` file.
+    KnownHosts(crate::device::KnownHostsError),
     /// Of the audit.
     Audit(crate::audit::AuditError),
     /// Of a key.
@@ -110,11 +120,40 @@ pub struct Report {
     pub hint: String,
     /// The name the user gave the thing.
     pub subject: Option<String>,
+    /// The field of a form that it is about; left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional = nullable)]
+    pub field: Option<String>,
 }
 
 impl Report {
-    /// Takes an error's two sentences, code and subject.
+    /// Takes an error's two sentences, code, subject and field.
     pub fn of(error: &dyn Explain) -> Self {
-        Self { code: error.code().to_owned(), message: error.to_string(), hint: error.hint(), subject: error.subject() }
+        Self {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            hint: error.hint(),
+            subject: error.subject(),
+            field: error.field().map(str::to_owned),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::CatalogueError;
+    use crate::key::KeyError;
+
+    #[test]
+    fn a_report_names_its_field_only_where_there_is_one() {
+        let port = Report::of(&Error::from(CatalogueError::Port { port: 0 }));
+        assert_eq!(port.field.as_deref(), Some("port"), "the window would not know where to show it");
+        let wrong = Report::of(&Error::from(KeyError::WrongPassphrase));
+        assert_eq!(wrong.field.as_deref(), Some("passphrase"));
+        let busy = crate::lock::LockError::Busy { credential: "deploy".to_owned() };
+        let json = serde_json::to_value(Report::of(&busy)).unwrap();
+        assert_eq!(json.get("field"), None, "what the command line prints would change");
+        assert_eq!(serde_json::from_value::<Report>(json).unwrap().field, None, "a stored report must stay readable");
     }
 }

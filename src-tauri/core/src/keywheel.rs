@@ -116,7 +116,7 @@ impl Keywheel {
     }
 
     /// Changes something off the async threads, with its audit row in the same transaction, or with a row that says why not
-    /// in one of its own. `work` may name the subject and add details as it learns them.
+    /// in one of its own. `work` may name the subject and add details as it learns them, or say that nothing was to change.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
         action: Action,
@@ -134,7 +134,9 @@ impl Keywheel {
     ) -> Result<T, Error> {
         let done = self.database.write(|tx| {
             let done = work(tx, &mut action)?;
-            audit::append(tx, &action.entry(self.now(), &self.actor, None))?;
+            if !action.idle {
+                audit::append(tx, &action.entry(self.now(), &self.actor, None))?;
+            }
             Ok(done)
         });
         if let Err(error) = &done {

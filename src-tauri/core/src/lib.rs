@@ -14,6 +14,7 @@
 //! - [`audit`]: the hash-chained record of actions
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - [`rotation`]: what to do next, and doing it
+//! - [`process`]: what a process that holds secrets must not leak
 
 pub mod audit;
 pub mod authorized_keys;
@@ -30,6 +31,7 @@ pub mod keywheel;
 pub mod lock;
 pub mod person;
 pub mod private_file;
+pub mod process;
 mod record;
 pub mod remote;
 pub mod rotation;

@@ -4,7 +4,7 @@ use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::audit::{self, Action};
+use crate::audit::Action;
 use crate::catalogue::person::{self, Person};
 use crate::catalogue::{CatalogueError, Noun, PersonId, text};
 use crate::error::Error;
@@ -52,7 +52,53 @@ impl From<Person> for PersonView {
     }
 }
 
+/// A person as the window lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
+pub struct PersonRow {
+    /// What every shell shows.
+    #[serde(flatten)]
+    pub view: PersonView,
+    /// The names of the credentials that the person owns.
+    pub credentials: Vec<String>,
+}
+
 impl Keywheel {
+    /// Lists the people by name, each with what it owns.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub async fn person_rows(&self) -> Result<Vec<PersonRow>, Error> {
+        self.read(|conn| {
+            let mut owned = person::owned_by_each(conn)?;
+            let row = |person: Person| {
+                let credentials = owned.remove(&person.id).unwrap_or_default();
+                PersonRow { view: person.into(), credentials }
+            };
+            Ok(person::all(conn)?.into_iter().map(row).collect())
+        })
+        .await
+    }
+
+    /// Saves a whole form: a new person, or all fields of one that is known.
+    ///
+    /// # Errors
+    /// As [`Keywheel::add_person`] and [`Keywheel::edit_person`].
+    pub async fn save_person(&self, id: Option<PersonId>, form: NewPerson) -> Result<PersonRow, Error> {
+        let saved = match id {
+            None => self.add_person(form).await?,
+            Some(id) => {
+                let NewPerson { name, email, active } = form;
+                let edit = EditPerson { name: Some(name), email: Some(email), active: Some(active) };
+                self.edit_person(id, edit).await?
+            }
+        };
+        self.read(move |conn| {
+            let credentials = person::owned(conn, saved.id)?.into_iter().map(|(_, name)| name).collect();
+            Ok(PersonRow { view: saved.into(), credentials })
+        })
+        .await
+    }
+
     /// Lists the people by name.
     ///
     /// # Errors
@@ -100,7 +146,7 @@ impl Keywheel {
                 person.email = text::email(&email)?;
             }
             person.active = edit.active.unwrap_or(person.active);
-            action.detail = audit::difference(&facts(&before), &facts(&person));
+            action.differs(&facts(&before), &facts(&person));
             person::update(tx, &person)?;
             Ok(person)
         })
@@ -178,6 +224,19 @@ mod tests {
         let same = EditPerson { name: Some("Bea".to_owned()), ..EditPerson::default() };
         keywheel.edit_person(bea.id, same).await.unwrap();
         keywheel.add_person(NewPerson { name: "ana".to_owned(), ..ana() }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_edit_that_changes_nothing_leaves_no_row_in_the_audit() {
+        let (keywheel, _dir) = keywheel();
+        let id = keywheel.add_person(ana()).await.unwrap().id;
+        let rows = keywheel.audit_rows(Default::default()).await.unwrap().len();
+        keywheel.save_person(Some(id), NewPerson { name: " Ana ".to_owned(), ..ana() }).await.unwrap();
+        assert_eq!(keywheel.audit_rows(Default::default()).await.unwrap().len(), rows);
+        let saved = keywheel.save_person(Some(id), NewPerson { active: false, ..ana() }).await.unwrap();
+        assert!(!saved.view.active && saved.credentials.is_empty());
+        assert_eq!(keywheel.audit_rows(Default::default()).await.unwrap().len(), rows + 1);
+        assert_eq!(keywheel.save_person(None, ana()).await.unwrap_err().field(), Some("name"));
     }
 
     #[tokio::test]

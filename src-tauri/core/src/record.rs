@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::audit::{self, Action, Filter, Format, Record, Verdict};
+use crate::audit::{self, Action, Filter, Format, Page, Record, Verdict};
 use crate::error::Error;
 use crate::keywheel::Keywheel;
 
@@ -15,6 +15,14 @@ impl Keywheel {
     /// The database's own failure.
     pub async fn audit_rows(&self, filter: Filter) -> Result<Vec<Record>, Error> {
         self.database().run_read(move |conn| Ok(audit::list(conn, &filter)?)).await
+    }
+
+    /// Lists a page of the audit, newest first.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub async fn audit_page(&self, page: Page) -> Result<Vec<Record>, Error> {
+        self.database().run_read(move |conn| Ok(audit::page(conn, &page)?)).await
     }
 
     /// Says whether the audit's chain holds, or which row is the first bad one.

@@ -4,12 +4,13 @@
 //! - [`decide`]: what to do next, given what is known of each device; pure
 //! - `driver`: performs it, and notes what came of it
 //! - `device`: the stages of one device, done and proven
-//! - [`finding`]: what `check` finds and predicts
+//! - [`finding`]: what `check` finds and predicts; `conditions`: what it says of what must hold
 //! - `plan`, `work`: what a change goes by, and what its devices share
 //! - [`event`]: what a change tells those who watch it
 
 pub mod accepts;
 pub mod changes;
+mod conditions;
 pub mod decide;
 mod device;
 mod driver;
@@ -20,13 +21,16 @@ pub mod operations;
 mod plan;
 mod work;
 
-use self::{driver::Driver, work::Work};
 pub use self::{
+    conditions::Conditions,
     driver::{Finished, Watch},
     error::RotationError,
     finding::Finding,
-    operations::{Install, Rotate, Uninstall},
+    operations::{
+        ConnectWith, DeviceFinding, Draft, DraftKey, FileDiff, Install, Look, Purpose, Rotate, Subject, Uninstall,
+    },
 };
+use self::{driver::Driver, work::Work};
 use crate::catalogue::words;
 pub use crate::catalogue::{OnFailure, Strategy};
 

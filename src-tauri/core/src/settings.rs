@@ -21,6 +21,10 @@ pub struct SettingView {
     pub default: &'static str,
     /// What it may be, in words.
     pub allowed: String,
+    /// The words it may be; none for a number.
+    pub choices: Vec<String>,
+    /// What is counted, where it is a number.
+    pub unit: Option<&'static str>,
 }
 
 impl Keywheel {
@@ -47,6 +51,8 @@ impl Keywheel {
                         value: setting::value(conn, setting)?,
                         default: setting.default,
                         allowed: setting.allowed.to_string(),
+                        choices: setting.allowed.choices().iter().map(|word| (*word).to_owned()).collect(),
+                        unit: setting.allowed.unit(),
                     })
                 })
                 .collect()
@@ -66,6 +72,7 @@ impl Keywheel {
             let before = setting::value(tx, setting)?;
             let checked = setting.check(&value)?;
             setting::set(tx, setting, &checked)?;
+            action.idle = checked == before;
             action.detail = json!({ "value": checked, "before": before });
             Ok(())
         })

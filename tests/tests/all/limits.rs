@@ -1,6 +1,6 @@
 //! Key changes at servers that allow little: one try, one session, one connection, other algorithms, more factors.
 
-use keywheel_core::rotation::{Rotate, decide::Outcome};
+use keywheel_core::rotation::{ConnectWith, Rotate, decide::Outcome};
 use keywheel_fleet::{
     Account, ClientKey, Desk, Embedded, Sshd, Trouble, available,
     embedded::{Allowed, Config},
@@ -166,7 +166,7 @@ async fn a_server_that_does_not_take_the_new_algorithm_is_left_as_it_was() -> Re
 /// The check of a device with this configuration finds this problem, and a change ends before anything is written.
 async fn is_predicted(config: &str, code: &str) -> Result<(), Trouble> {
     let Some(place) = Place::new(&[config], "ed25519").await? else { return Ok(()) };
-    let findings = place.desk.keywheel.check("deploy", None).await?;
+    let findings = place.desk.keywheel.check("deploy", &ConnectWith::AsStored).await?;
     let codes: Vec<_> = findings[0].problems.iter().map(|problem| problem.code.as_str()).collect();
     assert_eq!(codes, [code], "{config}");
     let finished = place.rotate().await?;
@@ -196,7 +196,7 @@ async fn a_device_that_needs_no_key_is_predicted() -> Result<(), Trouble> {
     device.write_authorized_keys(format!("{}\n", key.public).as_bytes())?;
     let id = desk.device_at("web-1", device.port(), &device.host_keys_public()?).await?;
     desk.credential("deploy", device.account(), &key.file, &[id]).await?;
-    let findings = desk.keywheel.check("deploy", None).await?;
+    let findings = desk.keywheel.check("deploy", &ConnectWith::AsStored).await?;
     let codes: Vec<_> = findings[0].problems.iter().map(|problem| problem.code.as_str()).collect();
     assert_eq!(codes, ["no-key-needed"], "{findings:?}");
     Ok(())

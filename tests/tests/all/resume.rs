@@ -8,7 +8,7 @@ use keywheel_core::{
     error::Explain,
     journal::{self, Change, ChangeId, ChangeState, DeviceState},
     rotation::{
-        Finished, Install, OnFailure, Rotate, Stage, Strategy, Uninstall,
+        ConnectWith, Finished, Install, OnFailure, Rotate, Stage, Strategy, Uninstall,
         decide::Outcome,
         event::{StageState, What},
     },
@@ -517,7 +517,10 @@ async fn another_credentials_session_puts_the_old_lines_back() -> Result<(), Tro
     let text = format!("{}\n{}\n", scene.key.public, other.public);
     scene.devices[0].write_authorized_keys(text.as_bytes())?;
     scene.devices[0].set_fault(Fault::Slow(Duration::from_millis(50)));
-    let change = Rotate { auth_with: Some("other".into()), ..request(Strategy::TwoPhase, OnFailure::RollBack) };
+    let change = Rotate {
+        connect_with: ConnectWith::Credential("other".into()),
+        ..request(Strategy::TwoPhase, OnFailure::RollBack)
+    };
     let (watch, mut watching) = watch();
     let keywheel = scene.desk.keywheel.clone();
     let running = tokio::spawn(async move { keywheel.rotate(&change, watch).await });
@@ -549,7 +552,7 @@ async fn one_device_under_two_names_is_changed_once() -> Result<(), Trouble> {
         let text = format!("{}\n# end\n", key.public);
         device.write_authorized_keys(text.as_bytes())?;
         scene.desk.credential("twice", device.account(), &key.file, &ids).await?;
-        let findings = scene.desk.keywheel.check("twice", None).await?;
+        let findings = scene.desk.keywheel.check("twice", &ConnectWith::AsStored).await?;
         let warned = findings[1].warnings.iter().any(|warning| warning.code == "same-device");
         assert!(warned, "the check says so: {findings:?}");
         let (watch, _watching) = watch();

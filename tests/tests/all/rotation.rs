@@ -3,8 +3,10 @@
 use keywheel_core::{
     catalogue::DeviceId,
     credential::{EditCredential, Standing},
+    device::{HostKeyStanding, Pinned},
     journal::{ChangeState, DeviceState},
-    rotation::{OnFailure, Rotate, Strategy, decide::Outcome},
+    key::PublicKey,
+    rotation::{ConnectWith, OnFailure, Rotate, Strategy, decide::Outcome},
 };
 use keywheel_fleet::{Account, ClientKey, Desk, Fleet, Sshd, Trouble, available, watch};
 
@@ -118,6 +120,40 @@ async fn changes_one_key_on_five_devices_and_nothing_else() -> Result<(), Troubl
     expected.extend(["stage-remove"; 5]);
     expected.push("credential-rotate");
     assert_eq!(told, expected, "each thing that was done stands in the record");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_notes_which_devices_were_seen_and_which_showed_another_host_key() -> Result<(), Trouble> {
+    let Some(scene) = Scene::new(2, 0, "").await? else { return Ok(()) };
+    let keywheel = &scene.desk.keywheel;
+    let row = async |name: &str| {
+        let id = keywheel.find_device(name).await?.id;
+        keywheel.device_row(id).await
+    };
+    let stranger = scene.desk.client.key("stranger", "ed25519")?;
+    let stranger = PublicKey::from_openssh(&stranger.public)?;
+    let changed = keywheel.find_device("web-2").await?;
+    let right = changed.host_keys.iter().map(|pinned| pinned.key.clone()).collect::<Vec<_>>();
+    for pinned in &right {
+        keywheel.unpin_host_key(changed.id, pinned.key_type()).await?;
+    }
+    keywheel.pin_host_keys(changed.id, vec![stranger], Pinned::Replace).await?;
+    assert_eq!(row("web-1").await?.last_seen, None, "nothing has connected to it yet");
+
+    keywheel.check("deploy", None).await?;
+    let (seen, changed_row) = (row("web-1").await?, row("web-2").await?);
+    assert!(seen.last_seen.is_some() && seen.host_key_state == HostKeyStanding::Pinned, "{seen:?}");
+    assert_eq!((changed_row.last_seen, changed_row.host_key_state), (None, HostKeyStanding::Changed));
+    let offered = changed_row.changed_host_key.expect("the host key that was shown").fingerprint;
+    assert!(right.iter().any(|key| key.fingerprint().to_string() == offered), "not the key that the host has");
+
+    keywheel.scan_device(changed.id, None).await?;
+    assert_eq!(row("web-2").await?.host_key_state, HostKeyStanding::Changed, "a scan is no decision");
+    keywheel.pin_host_keys(changed.id, right, Pinned::Replace).await?;
+    keywheel.check("deploy", None).await?;
+    let decided = row("web-2").await?;
+    assert!(decided.last_seen.is_some() && decided.host_key_state == HostKeyStanding::Pinned, "{decided:?}");
     Ok(())
 }
 
@@ -294,7 +330,7 @@ async fn installs_through_another_credential_and_takes_off_again() -> Result<(),
 
     // The same change goes through the other credential, with sudo.
     let (two, _watching) = watch();
-    let request = Rotate { auth_with: Some("admin".into()), ..rotate("deploy") };
+    let request = Rotate { connect_with: ConnectWith::Credential("admin".into()), ..rotate("deploy") };
     let finished = desk.keywheel.rotate(&request, two).await?;
     assert_eq!(finished.outcome, Outcome::Changed, "{finished:?}");
     let new = desk.key_file("deploy", 2).await?;
@@ -336,7 +372,7 @@ async fn changes_a_key_as_root_and_as_an_account_with_free_sudo() -> Result<(), 
     let before = facts(&file)?;
     for (version, account) in [(2, "root"), (3, "kwfree")] {
         let (watch, _watching) = watch();
-        let request = Rotate { auth_with: Some(account.into()), ..rotate("deploy") };
+        let request = Rotate { connect_with: ConnectWith::Credential(account.into()), ..rotate("deploy") };
         let finished = desk.keywheel.rotate(&request, watch).await?;
         assert_eq!(finished.outcome, Outcome::Changed, "through {account}: {finished:?}");
         let new = desk.key_file("deploy", version).await?;
@@ -344,7 +380,7 @@ async fn changes_a_key_as_root_and_as_an_account_with_free_sudo() -> Result<(), 
         assert_eq!(facts(&file)?, before, "through {account}: the file keeps its owner and mode");
     }
     let (watch, _watching) = watch();
-    let request = Rotate { auth_with: Some("kwplain".into()), ..rotate("deploy") };
+    let request = Rotate { connect_with: ConnectWith::Credential("kwplain".into()), ..rotate("deploy") };
     let finished = desk.keywheel.rotate(&request, watch).await?;
     assert_eq!(finished.outcome, Outcome::Failed, "without sudo nothing is begun: {finished:?}");
     let code = finished.devices[0].error.as_ref().map(|cause| cause.code.clone()).unwrap_or_default();

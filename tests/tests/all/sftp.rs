@@ -22,7 +22,7 @@ use keywheel_core::{
         Connector, RemoteError, Route, Secret, Session, Target, Timeouts,
         files::{FileError, Files, Reach, Way},
         program::{Elevation, FileKind, ProgramError, WriteError, Written},
-        scan::{KnownHosts, matches_known_hosts, scan},
+        scan::{KnownHost, matches_known_hosts, scan},
     },
     rotation::{Rotate, decide::Outcome},
 };
@@ -514,9 +514,9 @@ fn known_hosts_are_read_as_ssh_keygen_reads_them() {
             let found = Command::new("ssh-keygen").args(["-F", &name, "-f"]).arg(&file).output().unwrap();
             let found = found.status.success();
             let expected = match (found, host) {
-                (false, _) => KnownHosts::Absent,
-                (true, "changed.example.org") => KnownHosts::Differs,
-                (true, _) => KnownHosts::Matches,
+                (false, _) => KnownHost::Absent,
+                (true, "changed.example.org") => KnownHost::Differs,
+                (true, _) => KnownHost::Matches,
             };
             let said = matches_known_hosts(text.as_bytes(), host, port, &key_of_this_host);
             assert_eq!(said, expected, "{name}: a wrong host would be trusted or a known one not:\n{text}");

@@ -171,3 +171,32 @@ test("whoever has more rows is asked for them when the last ones are drawn, and 
   await rerender({ onend: undefined });
   expect(screen.getByRole("grid").getAttribute("aria-rowcount")).toBe("11");
 });
+
+test("a fixed row keeps its choice, whatever is chosen", async () => {
+  const user = userEvent.setup();
+  const fixed = (each: Host) => each.id === 1;
+  shown(hosts(3), { selected: new Set([1]), fixed });
+
+  const box = within(row("host-1")).getByRole<HTMLInputElement>("checkbox");
+  expect(box.disabled).toBe(true);
+  row("host-1").focus();
+  await user.keyboard(" ");
+  expect(row("host-1").getAttribute("aria-selected")).toBe("true");
+  await user.click(screen.getByRole("checkbox", { name: "Select all shown" }));
+  await user.click(screen.getByRole("checkbox", { name: "Select all shown" }));
+  expect([0, 1, 2].map((id) => row(`host-${id}`).getAttribute("aria-selected"))).toEqual(["false", "true", "false"]);
+});
+
+test("rows that can't be chosen have no box, and “all” means the others", async () => {
+  const user = userEvent.setup();
+  shown(hosts(3), { canSelect: (host: Host) => host.id !== 1 });
+
+  expect(within(row("host-1")).queryByRole("checkbox"), "what can't be chosen offers itself").toBeNull();
+  const all = screen.getByRole("checkbox", { name: "Select all shown" });
+  await user.click(all);
+  expect(screen.getAllByRole<HTMLInputElement>("checkbox").map((box) => box.checked)).toEqual([true, true, true]);
+  expect(row("host-1").getAttribute("aria-selected")).toBeNull();
+  row("host-0").focus();
+  await user.keyboard("{ArrowDown} ");
+  expect((all as HTMLInputElement).checked, "a key chose what can't be chosen").toBe(true);
+});

@@ -39,10 +39,10 @@ test("typing narrows many options, and Enter takes the marked one", async () => 
   const field = screen.getByRole<HTMLInputElement>("combobox", { name: "Original device" });
 
   await user.click(field);
-  expect(screen.getAllByRole("option", { hidden: true }).length).toBe(MOST);
+  expect(screen.getAllByRole("option").length).toBe(MOST);
   expect(screen.getByText("30 more, type to narrow")).toBeTruthy();
   await user.type(field, "web-77");
-  expect(screen.getAllByRole("option", { hidden: true }).length).toBe(1);
+  expect(screen.getAllByRole("option").length).toBe(1);
   await user.keyboard("{Enter}");
   expect(field.value).toBe("web-77");
   expect(field.getAttribute("aria-expanded")).toBe("false");

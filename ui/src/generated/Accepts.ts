@@ -2,4 +2,19 @@
 import type { AcceptsVersion } from "./AcceptsVersion";
 import type { Report } from "./Report";
 
-export type Accepts = { device: string, versions: Array<AcceptsVersion>, error: Report | null };
+/**
+ * What one device answered about the versions of a key.
+ */
+export type Accepts = { 
+/**
+ * The device's name.
+ */
+device: string, 
+/**
+ * What it answered, the newest version first.
+ */
+versions: Array<AcceptsVersion>, 
+/**
+ * Why it could not be asked.
+ */
+error: Report | null, };

@@ -6,4 +6,47 @@ import type { Fingerprint } from "./Fingerprint";
 import type { Report } from "./Report";
 import type { Step } from "./Step";
 
-export type ChangePage = { change: ChangeView, old_fingerprint: Fingerprint | null, new_fingerprint: Fingerprint | null, records: Array<DeviceRecordView>, error: Report | null, possible: Array<Step>, undo_until: string | null, imported_from: string | null, here: boolean, events: Array<Event> };
+/**
+ * All that the page of a change shows.
+ */
+export type ChangePage = { 
+/**
+ * What lists show of it.
+ */
+change: ChangeView, 
+/**
+ * The fingerprint of the key to leave.
+ */
+old_fingerprint: Fingerprint | null, 
+/**
+ * The fingerprint of the key to reach.
+ */
+new_fingerprint: Fingerprint | null, 
+/**
+ * Each device, in the order of change.
+ */
+records: Array<DeviceRecordView>, 
+/**
+ * Why it ended as it did, where one cause is to be named.
+ */
+error: Report | null, 
+/**
+ * What may be done with it now.
+ */
+possible: Array<Step>, 
+/**
+ * Until when it can be undone.
+ */
+undo_until: string | null, 
+/**
+ * The file that holds the key that was left.
+ */
+imported_from: string | null, 
+/**
+ * Whether this process runs it.
+ */
+here: boolean, 
+/**
+ * What it has told in this process.
+ */
+events: Array<Event>, };

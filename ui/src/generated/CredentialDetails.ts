@@ -3,4 +3,31 @@ import type { ChangeView } from "./ChangeView";
 import type { CredentialRow } from "./CredentialRow";
 import type { DeviceTruth } from "./DeviceTruth";
 
-export type CredentialDetails = { credential: CredentialRow, randomart: string | null, username_fixed: Array<string>, truth: Array<DeviceTruth>, others_with_key: Array<string>, changes: Array<ChangeView> };
+/**
+ * All that the page of a credential shows.
+ */
+export type CredentialDetails = { 
+/**
+ * What lists show of it.
+ */
+credential: CredentialRow, 
+/**
+ * The picture of the current key's fingerprint.
+ */
+randomart: string | null, 
+/**
+ * The devices because of which the username is fixed.
+ */
+username_fixed: Array<string>, 
+/**
+ * What each device is known to accept.
+ */
+truth: Array<DeviceTruth>, 
+/**
+ * The other credentials that have the key.
+ */
+others_with_key: Array<string>, 
+/**
+ * Its changes, newest first.
+ */
+changes: Array<ChangeView>, };

@@ -3,4 +3,23 @@ import type { DeviceState } from "./DeviceState";
 import type { Fingerprint } from "./Fingerprint";
 import type { Report } from "./Report";
 
-export type DeviceEnd = { device: string, state: DeviceState, accepts: Array<Fingerprint>, error: Report | null };
+/**
+ * How a device stands at a change's end.
+ */
+export type DeviceEnd = { 
+/**
+ * The device's name.
+ */
+device: string, 
+/**
+ * Its state.
+ */
+state: DeviceState, 
+/**
+ * The fingerprints it was last seen to accept, by login or by its answer.
+ */
+accepts: Array<Fingerprint>, 
+/**
+ * Why it did not go well.
+ */
+error: Report | null, };

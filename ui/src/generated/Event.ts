@@ -7,4 +7,87 @@ import type { Stage } from "./Stage";
 import type { StageState } from "./StageState";
 import type { Strategy } from "./Strategy";
 
-export type Event = { change: number, at: string } & ({ "event": "started", credential: string, devices: Array<string>, strategy: Strategy, new_fingerprint: Fingerprint, old_fingerprint: Fingerprint | null, kind: ChangeKind } | { "event": "stage", device: string, stage: Stage, state: StageState, detail: string } | { "event": "rolled-back", device: string, state: StageState } | { "event": "plan", device: string, file: string, diff: string } | { "event": "finished", outcome: Outcome, devices: Array<DeviceEnd>, seconds: number });
+/**
+ * One event of a change, with the change it belongs to and its time.
+ */
+export type Event = { 
+/**
+ * The change's ID.
+ */
+change: number, 
+/**
+ * When it happened (RFC 3339, UTC).
+ */
+at: string, } & ({ "event": "started", 
+/**
+ * The credential's name.
+ */
+credential: string, 
+/**
+ * What it does.
+ */
+kind: ChangeKind, 
+/**
+ * The devices' names in the order of change.
+ */
+devices: Array<string>, 
+/**
+ * The strategy.
+ */
+strategy: Strategy, 
+/**
+ * The fingerprint of the key to leave; none for an installation.
+ */
+old_fingerprint: Fingerprint | null, 
+/**
+ * The new key's fingerprint; where a key is taken off, that key's.
+ */
+new_fingerprint: Fingerprint, } | { "event": "stage", 
+/**
+ * The device's name.
+ */
+device: string, 
+/**
+ * The stage.
+ */
+stage: Stage, 
+/**
+ * How it stands.
+ */
+state: StageState, 
+/**
+ * What was found, done or went wrong.
+ */
+detail: string, } | { "event": "rolled-back", 
+/**
+ * The device's name.
+ */
+device: string, 
+/**
+ * How it stands.
+ */
+state: StageState, } | { "event": "plan", 
+/**
+ * The device's name.
+ */
+device: string, 
+/**
+ * The file's resolved path.
+ */
+file: string, 
+/**
+ * A unified diff of our lines and their neighbours.
+ */
+diff: string, } | { "event": "finished", 
+/**
+ * How.
+ */
+outcome: Outcome, 
+/**
+ * Every device's end.
+ */
+devices: Array<DeviceEnd>, 
+/**
+ * How long it took.
+ */
+seconds: number, });

@@ -2,4 +2,27 @@
 import type { Algorithm } from "./Algorithm";
 import type { VersionState } from "./VersionState";
 
-export type KeyVersionView = { version: number, state: VersionState, fingerprint: string, algorithm: Algorithm, created: string };
+/**
+ * A key version as shells show it.
+ */
+export type KeyVersionView = { 
+/**
+ * Its number.
+ */
+version: number, 
+/**
+ * Where in its life it stands.
+ */
+state: VersionState, 
+/**
+ * Its fingerprint.
+ */
+fingerprint: string, 
+/**
+ * Its algorithm.
+ */
+algorithm: Algorithm, 
+/**
+ * When it was made, in RFC 3339.
+ */
+created: string, };

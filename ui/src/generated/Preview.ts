@@ -3,4 +3,23 @@ import type { AddedDevice } from "./AddedDevice";
 import type { BadRow } from "./BadRow";
 import type { ChangedDevice } from "./ChangedDevice";
 
-export type Preview = { new: Array<AddedDevice>, changed: Array<ChangedDevice>, unchanged: Array<string>, bad: Array<BadRow> };
+/**
+ * What an import does, or did.
+ */
+export type Preview = { 
+/**
+ * Devices that are added.
+ */
+new: Array<AddedDevice>, 
+/**
+ * Devices that are changed.
+ */
+changed: Array<ChangedDevice>, 
+/**
+ * The names of devices that are already so.
+ */
+unchanged: Array<string>, 
+/**
+ * Rows that can't be used.
+ */
+bad: Array<BadRow>, };

@@ -22,6 +22,12 @@ export interface Piece {
   tag: string | null;
 }
 
+/** The tags that a message can mark a part with. */
+const TAGS = ["name", "strong", "code"] as const;
+
+/** Set before a tag while it is formatted, because a value may be called the same: `<name>{name}</name>`. */
+const MARKED = "marked-";
+
 const parsed = new Map<string, IntlMessageFormat>();
 
 /** The message in the language that is chosen; a view that calls it is drawn anew when the language changes. */
@@ -35,7 +41,7 @@ export function t(key: MessageKey, values?: MessageValues): string {
 /** The message in pieces, for a view that shows a marked part in another way. */
 export function pieces(key: MessageKey, values: MessageValues = {}): Piece[] {
   const tag = (name: string) => (parts: unknown[]) => ({ text: parts.join(""), tag: name });
-  const tags = Object.fromEntries(["name", "strong", "code"].map((name) => [name, tag(name)]));
+  const tags = Object.fromEntries(TAGS.map((name) => [MARKED + name, tag(name)]));
   const formatted: unknown = message(key).format({ ...values, ...tags });
   const parts = Array.isArray(formatted) ? (formatted as unknown[]) : [formatted];
   return parts.map((part) => (isPiece(part) ? part : { text: String(part), tag: null }));
@@ -50,7 +56,8 @@ function message(key: MessageKey): IntlMessageFormat {
   const name = `${language} ${key}`;
   const known = parsed.get(name);
   if (known !== undefined) return known;
-  const made = new IntlMessageFormat(text(language, key), language);
+  const marked = text(language, key).replace(new RegExp(`<(/?)(${TAGS.join("|")})>`, "g"), `<$1${MARKED}$2>`);
+  const made = new IntlMessageFormat(marked, language);
   parsed.set(name, made);
   return made;
 }

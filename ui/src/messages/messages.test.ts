@@ -59,6 +59,10 @@ test("a value that looks like markup stays text", () => {
   expect(pieces("app.documentTitle", { page: "<name>a</name>" }).every((piece) => piece.tag === null)).toBe(true);
 });
 
+test("a value may be called like a tag", () => {
+  expect(t("people.editTitle", { name: "Ana" })).toBe("Edit Ana");
+});
+
 test("the nearest language is chosen for what a system says of itself", () => {
   expect(["pt", "pt_BR.UTF-8", "pt-PT", "de-DE", "C", "en-GB", ""].map(nearest)).toEqual([
     "pt-BR",

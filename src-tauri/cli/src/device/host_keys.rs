@@ -13,7 +13,7 @@ use crate::shell::Shell;
 pub(super) async fn scan(shell: &Shell, keywheel: &Keywheel, names: &[String]) -> Result<Ending, Failure> {
     let devices = found(keywheel, names).await?;
     each(shell, devices, async |device: &Device| {
-        let offered = keywheel.scan_device(device.id).await?;
+        let offered = keywheel.scan_device(device.id, None).await?;
         show(shell, device, &offered);
         Ok(())
     })
@@ -36,7 +36,7 @@ pub(super) async fn trust(
     }
     let devices = found(keywheel, names).await?;
     each(shell, devices, async |device: &Device| {
-        let offered = keywheel.scan_device(device.id).await?;
+        let offered = keywheel.scan_device(device.id, None).await?;
         show(shell, device, &offered);
         let (chosen, pinned) = choose(shell, device, offered, fingerprint.as_ref())?;
         if chosen.is_empty() {
@@ -115,7 +115,7 @@ async fn each(
 
 fn show(shell: &Shell, device: &Device, offered: &[OfferedKey]) {
     for offered in offered {
-        shell.output().item(&offered.view(&device.name), text);
+        shell.output().item(&offered.view(device), text);
     }
 }
 

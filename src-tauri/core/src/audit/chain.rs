@@ -78,6 +78,7 @@ pub enum Verdict {
 /// The first row of the record that can't be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
 #[serde(tag = "problem", rename_all = "kebab-case")]
+#[ts(rename = "BadRecord")]
 pub enum BadRow {
     /// The row's text or hash was changed, or a row before it was put in its place.
     Changed {

@@ -230,3 +230,42 @@ fn assert_mode_0600(path: &Path) {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o7777, 0o600, "{}", path.display());
     }
 }
+
+#[tokio::test]
+async fn pages_go_from_the_newest_to_the_oldest_without_gap_or_double() {
+    let (keywheel, _dir) = with_rows(25);
+    let mut seen = Vec::new();
+    let mut page = Page { limit: 10, ..Page::default() };
+    loop {
+        let rows = keywheel.audit_page(page.clone()).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        page.before = Some(last.id);
+        seen.extend(rows.iter().map(|row| row.id));
+    }
+    assert_eq!(seen, (1..=25).rev().collect::<Vec<_>>(), "a row would be shown twice or never");
+}
+
+#[tokio::test]
+async fn a_search_takes_every_character_as_itself() {
+    let (keywheel, _dir) = with_rows(3);
+    for subject in ["100%", "a_b", r"c\d", "Ана <b>'", "acb"] {
+        let mut odd = entry(9);
+        odd.subject = Some(subject.to_owned());
+        odd.code = Some("name-taken".to_owned());
+        keywheel.database().write(|tx| append(tx, &odd)).unwrap();
+    }
+    let found = async |search: &str| -> Vec<i64> {
+        let page = Page { limit: 100, search: search.to_owned(), ..Page::default() };
+        keywheel.audit_page(page).await.unwrap().iter().map(|row| row.id).collect()
+    };
+    assert_eq!(found("%").await, [4], "% would find everything");
+    assert_eq!(found("a_b").await, [5], "_ would stand for any character");
+    assert_eq!(found(r"\").await, [6]);
+    assert_eq!(found("<b>'").await, [7]);
+    assert_eq!(found(" WEB-2 ").await, [2], "the subject is not searched");
+    assert_eq!(found("ana@desk").await.len(), 8, "the actor is not searched");
+    assert_eq!(found("device-add").await.len(), 8, "the action is not searched");
+    assert_eq!(found("name-taken").await.len(), 5, "the code is not searched");
+    assert_eq!(found("\"number\":3").await, [3], "the detail is not searched");
+    assert!(found("nothing").await.is_empty());
+}

@@ -13,6 +13,7 @@ use crate::vault::ItemName;
 
 words! {
     /// What kind of secret a credential is.
+    #[ts(rename = "CredentialKind")]
     Kind {
         /// A key pair.
         SshKey = "ssh-key",
@@ -258,14 +259,15 @@ pub(crate) fn check(
         if Some(other) == id {
             return Err(CatalogueError::AuthenticationItself { credential: credential.name.clone() });
         }
-        living(conn, Noun::Credential, other.0)?;
+        living(conn, Noun::Credential, other.0).map_err(|error| error.at("auth_with"))?;
     }
     if let Some(owner) = credential.owner {
-        living(conn, Noun::Person, owner.0)?;
+        living(conn, Noun::Person, owner.0).map_err(|error| error.at("owner"))?;
     }
-    living(conn, Noun::Policy, credential.policy.0)?;
+    living(conn, Noun::Policy, credential.policy.0).map_err(|error| error.at("policy"))?;
     for device in credential.devices_in_order() {
-        living(conn, Noun::Device, device.0)?;
+        let field = if device == credential.original_device { "original_device" } else { "devices" };
+        living(conn, Noun::Device, device.0).map_err(|error| error.at(field))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Devices, their tags and their pinned host keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -150,6 +150,12 @@ pub(crate) fn names(conn: &Connection) -> Result<HashMap<DeviceId, String>, Cata
     Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
 }
 
+/// The devices that are connected to.
+pub(crate) fn enabled(conn: &Connection) -> Result<HashSet<DeviceId>, CatalogueError> {
+    let mut statement = conn.prepare_cached("SELECT id FROM device WHERE enabled = 1 AND removed_at IS NULL")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 /// Adds a device (its number is given by the database) without host keys; the fields were checked.
 pub(crate) fn insert(conn: &Connection, device: &Device) -> Result<DeviceId, CatalogueError> {
     free(conn, &device.name, None)?;
@@ -236,6 +242,86 @@ pub(crate) fn unpin(conn: &Connection, id: DeviceId, key_type: &str) -> Result<(
     Ok(())
 }
 
+/// What was observed of a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// When a connection last showed a pinned host key.
+    pub seen_at: Option<Timestamp>,
+    /// The host key that was shown instead of a pinned one, and when; until a person pins one.
+    pub changed: Option<(PublicKey, Timestamp)>,
+}
+
+/// Notes that a connection to a device showed a pinned host key.
+pub(crate) fn note_seen(conn: &Connection, id: DeviceId, now: Timestamp) -> Result<(), CatalogueError> {
+    conn.prepare_cached(
+        "INSERT INTO device_seen (device, seen_at) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at",
+    )?
+    .execute((id, rfc3339(now)))?;
+    Ok(())
+}
+
+/// Notes the host key that a device showed instead of a pinned one.
+///
+/// It stays noted when the pinned key is shown again later: a person is to know that there was another.
+pub(crate) fn note_changed_host_key(
+    conn: &Connection,
+    id: DeviceId,
+    key: &PublicKey,
+    now: Timestamp,
+) -> Result<(), CatalogueError> {
+    conn.prepare_cached(
+        "INSERT INTO changed_host_key (device, public_key, seen_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET public_key = excluded.public_key, seen_at = excluded.seen_at",
+    )?
+    .execute((id, key.to_openssh(), rfc3339(now)))?;
+    Ok(())
+}
+
+/// Forgets the changed host key of a device, because a person has decided.
+pub(crate) fn forget_changed_host_key(conn: &Connection, id: DeviceId) -> Result<(), CatalogueError> {
+    conn.prepare_cached("DELETE FROM changed_host_key WHERE device = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// What was observed of one device, or of all of which there is something.
+pub(crate) fn observed(
+    conn: &Connection,
+    only: Option<DeviceId>,
+) -> Result<HashMap<DeviceId, Observed>, CatalogueError> {
+    let filter = if only.is_some() { "device = ?1" } else { "?1 IS NULL" };
+    let mut observed: HashMap<DeviceId, Observed> = HashMap::new();
+    let mut seen = conn.prepare_cached(&format!("SELECT device, seen_at FROM device_seen WHERE {filter}"))?;
+    for row in seen.query_map([only], |row| Ok((row.get(0)?, column::time(row, 1)?)))? {
+        let (id, at) = row?;
+        observed.entry(id).or_default().seen_at = Some(at);
+    }
+    let mut changed =
+        conn.prepare_cached(&format!("SELECT device, public_key, seen_at FROM changed_host_key WHERE {filter}"))?;
+    for row in changed.query_map([only], host_key)? {
+        let (id, HostKey { key, pinned_at: at }) = row?;
+        observed.entry(id).or_default().changed = Some((key, at));
+    }
+    Ok(observed)
+}
+
+/// The names of the credentials on one device, or on each.
+pub(crate) fn credentials_on(
+    conn: &Connection,
+    only: Option<DeviceId>,
+) -> Result<HashMap<DeviceId, Vec<String>>, CatalogueError> {
+    let filter = if only.is_some() { "device = ?1" } else { "?1 IS NULL" };
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT device, name FROM credential CROSS JOIN credential_device ON credential = id
+         WHERE removed_at IS NULL AND ready = 1 AND {filter} ORDER BY name"
+    ))?;
+    let mut credentials: HashMap<DeviceId, Vec<String>> = HashMap::new();
+    for row in statement.query_map([only], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        let (id, name) = row?;
+        credentials.entry(id).or_default().push(name);
+    }
+    Ok(credentials)
+}
+
 /// The jump devices on the way to a device, the nearest to this machine first.
 ///
 /// # Errors
@@ -287,9 +373,9 @@ fn check_jump(conn: &Connection, id: Option<DeviceId>, device: &Device) -> Resul
             return Err(CatalogueError::JumpLoop { device: device.name.clone(), way });
         }
         seen.push(jump);
-        let found = by_id(conn, jump)?;
+        let found = by_id(conn, jump).map_err(|error| error.at("jump"))?;
         if found.removed_at.is_some() {
-            return Err(CatalogueError::unknown(Noun::Device, found.name));
+            return Err(CatalogueError::unknown(Noun::Device, found.name).at("jump"));
         }
         way.push(found.name);
         next = found.jump;

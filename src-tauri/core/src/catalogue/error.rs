@@ -48,6 +48,8 @@ pub enum CatalogueError {
         noun: Noun,
         /// What was given.
         given: String,
+        /// The field of a form that named it.
+        field: Option<&'static str>,
     },
     /// The name is empty.
     #[error("The name of the {noun} is empty.")]
@@ -283,7 +285,15 @@ impl From<rusqlite::Error> for CatalogueError {
 impl CatalogueError {
     /// The error for a name or number that nothing has.
     pub(crate) fn unknown(noun: Noun, given: impl fmt::Display) -> Self {
-        Self::Unknown { noun, given: given.to_string() }
+        Self::Unknown { noun, given: given.to_string(), field: None }
+    }
+
+    /// The same error with the field of a form that named what is unknown.
+    pub(crate) fn at(self, field: &'static str) -> Self {
+        match self {
+            Self::Unknown { noun, given, .. } => Self::Unknown { noun, given, field: Some(field) },
+            other => other,
+        }
     }
 }
 
@@ -426,6 +436,43 @@ impl Explain for CatalogueError {
             Self::Database(error) => error.class(),
             Self::NoSecret { .. } | Self::Overtaken { .. } => Class::NotDone,
             _ => Class::BadInput,
+        }
+    }
+
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Unknown { field, .. } => *field,
+            Self::NameEmpty { .. }
+            | Self::NameDigits { .. }
+            | Self::NameControl { .. }
+            | Self::NameLong { .. }
+            | Self::NameTaken { .. } => Some("name"),
+            Self::Email { .. } => Some("email"),
+            Self::Address { .. } => Some("address"),
+            Self::Port { .. } => Some("port"),
+            Self::Path { .. } => Some("authorized_keys_path"),
+            Self::Tag { .. } => Some("tags"),
+            Self::Username { .. } | Self::UsernameFixed { .. } => Some("username"),
+            Self::JumpLoop { .. } | Self::JumpMissing { .. } => Some("jump"),
+            Self::HandOver { .. } => Some("owner"),
+            Self::AuthenticationMissing
+            | Self::AuthenticationTwice { .. }
+            | Self::AuthenticationUnused { .. }
+            | Self::AuthenticationItself { .. } => Some("auth_with"),
+            Self::PasswordChange { .. } => Some("automatic"),
+            Self::KeyStands { .. } => Some("devices"),
+            Self::Password { .. } => Some("password"),
+            Self::Setting { .. } => Some("value"),
+            Self::Database(_)
+            | Self::HostKeyPinned { .. }
+            | Self::PersonOwns { .. }
+            | Self::DeviceUsed { .. }
+            | Self::DeviceIsJump { .. }
+            | Self::CredentialUsed { .. }
+            | Self::NoSecret { .. }
+            | Self::Overtaken { .. }
+            | Self::WrongKind { .. }
+            | Self::SettingUnknown { .. } => None,
         }
     }
 }

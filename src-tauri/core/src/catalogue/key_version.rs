@@ -66,7 +66,7 @@ pub struct Installed {
     pub device: DeviceId,
     /// When Keywheel wrote it there; none: it stood there before.
     pub installed_at: Option<Timestamp>,
-    /// When the device last accepted it.
+    /// When the device last accepted it; none where it was refused or given up since.
     pub accepted_at: Option<Timestamp>,
     /// When the device last refused it; none where it was written or accepted since.
     pub refused_at: Option<Timestamp>,
@@ -234,7 +234,8 @@ pub enum Happening {
     GivenUp,
 }
 
-/// Notes what happened to a key version on a device. What is written or accepted there is no longer refused or given up.
+/// Notes what happened to a key version on a device. What is written or accepted there is no longer refused or given up, and
+/// the other way round.
 ///
 /// # Errors
 /// The database's own failure.
@@ -254,7 +255,8 @@ pub fn note(
     };
     let undone = match happening {
         Happening::Installed | Happening::Accepted => ", refused_at = NULL, given_up_at = NULL",
-        Happening::Refused | Happening::GivenUp => "",
+        // What is written there anew later is not accepted because it was accepted once.
+        Happening::Refused | Happening::GivenUp => ", accepted_at = NULL",
     };
     conn.prepare_cached(&format!(
         "INSERT INTO installed_on (credential, version, device, {column}) VALUES (?1, ?2, ?3, ?4)

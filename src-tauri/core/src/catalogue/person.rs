@@ -1,5 +1,7 @@
 //! People.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -106,6 +108,19 @@ pub fn owned(conn: &Connection, id: PersonId) -> Result<Vec<(CredentialId, Strin
         "SELECT id, name FROM credential WHERE owner = ?1 AND removed_at IS NULL AND ready = 1 ORDER BY name",
     )?;
     Ok(statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
+/// Names the credentials that each person owns.
+pub(crate) fn owned_by_each(conn: &Connection) -> Result<HashMap<PersonId, Vec<String>>, CatalogueError> {
+    let mut owned: HashMap<PersonId, Vec<String>> = HashMap::new();
+    let mut statement = conn.prepare_cached(
+        "SELECT owner, name FROM credential WHERE owner IS NOT NULL AND removed_at IS NULL AND ready = 1 ORDER BY name",
+    )?;
+    for row in statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        let (owner, name) = row?;
+        owned.entry(owner).or_default().push(name);
+    }
+    Ok(owned)
 }
 
 /// Makes a person the owner of all that another owns.

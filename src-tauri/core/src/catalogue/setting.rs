@@ -18,6 +18,29 @@ pub enum Allowed {
         /// What is counted.
         unit: &'static str,
     },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// `on` or `off`.
+    OnOff,
+}
+
+impl Allowed {
+    /// The words it may be; none for a number.
+    pub fn choices(self) -> &'static [&'static str] {
+        match self {
+            Self::Number { .. } => &[],
+            Self::Choice(words) => words,
+            Self::OnOff => &["on", "off"],
+        }
+    }
+
+    /// What is counted, where it is a number.
+    pub fn unit(self) -> Option<&'static str> {
+        match self {
+            Self::Number { unit, .. } => Some(unit),
+            Self::Choice(_) | Self::OnOff => None,
+        }
+    }
 }
 
 /// A setting.
@@ -33,7 +56,7 @@ pub struct Setting {
     pub allowed: Allowed,
 }
 
-/// All settings that have an effect, in the order in which they are shown.
+/// All settings, in the order in which they are shown.
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "connection-timeout",
@@ -53,6 +76,20 @@ pub const SETTINGS: &[Setting] = &[
         default: "7",
         allowed: Allowed::Number { from: 0, to: 365, unit: "days" },
     },
+    Setting {
+        name: "theme",
+        label: "Theme",
+        default: "system",
+        allowed: Allowed::Choice(&["system", "light", "dark"]),
+    },
+    Setting {
+        name: "language",
+        label: "Language",
+        default: "system",
+        allowed: Allowed::Choice(&["system", "en", "pt-BR"]),
+    },
+    Setting { name: "keep-running-in-tray", label: "Keep running in the tray", default: "on", allowed: Allowed::OnOff },
+    Setting { name: "notifications", label: "Notifications", default: "on", allowed: Allowed::OnOff },
 ];
 
 impl Setting {
@@ -74,9 +111,16 @@ impl Setting {
     /// The setting can't have it.
     pub fn check(&self, given: &str) -> Result<String, CatalogueError> {
         let value = given.trim();
-        let Allowed::Number { from, to, .. } = self.allowed;
-        let number = value.parse::<u32>().ok().filter(|number| (from..=to).contains(number));
-        let checked = number.map(|number| number.to_string());
+        let checked = match self.allowed {
+            Allowed::Number { from, to, .. } => {
+                let number = value.parse::<u32>().ok().filter(|number| (from..=to).contains(number));
+                number.map(|number| number.to_string())
+            }
+            words @ (Allowed::Choice(_) | Allowed::OnOff) => {
+                let word = words.choices().iter().find(|word| word.eq_ignore_ascii_case(value));
+                word.map(|word| (*word).to_owned())
+            }
+        };
         checked.ok_or_else(|| CatalogueError::Setting {
             name: self.name,
             value: value.to_owned(),
@@ -87,8 +131,13 @@ impl Setting {
 
 impl std::fmt::Display for Allowed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self::Number { from, to, unit } = self;
-        write!(f, "a number of {unit} from {from} to {to}")
+        match self {
+            Self::Number { from, to, unit } => write!(f, "a number of {unit} from {from} to {to}"),
+            Self::Choice(_) | Self::OnOff => match self.choices() {
+                [others @ .., last] if !others.is_empty() => write!(f, "{} or {last}", others.join(", ")),
+                words => f.write_str(&words.join(", ")),
+            },
+        }
     }
 }
 
@@ -162,11 +211,18 @@ mod tests {
             ("connection-timeout", ""),
             ("stage-timeout", "1.5"),
             ("days-of-undo", "366"),
+            ("theme", "blue"),
+            ("theme", ""),
+            ("language", "pt"),
+            ("notifications", "true"),
         ] {
             let error = Setting::named(name).unwrap().check(bad).unwrap_err();
             assert_eq!(error.code(), "bad-setting", "{name} {bad:?}");
         }
         assert_eq!(Setting::named("days-of-undo").unwrap().check(" 0 ").unwrap(), "0");
+        assert_eq!(Setting::named("language").unwrap().check(" PT-br ").unwrap(), "pt-BR");
+        assert_eq!(Setting::named("theme").unwrap().allowed.to_string(), "system, light or dark");
+        assert_eq!(Setting::named("notifications").unwrap().allowed.to_string(), "on or off");
         assert_eq!(Setting::named("nonsense").unwrap_err().code(), "unknown-setting");
     }
 }

@@ -3,9 +3,10 @@
 /// Defines an enum of words: each is stored, shown and parsed in kebab-case.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
+        // First, so that an enum can bring attributes of these.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, ts_rs::TS)]
         #[serde(rename_all = "kebab-case")]
+        $(#[$doc])*
         pub enum $name {
             $($(#[$variant_doc])* $variant),+
         }

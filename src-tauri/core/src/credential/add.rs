@@ -240,6 +240,6 @@ fn draft(
 
 /// Only an active person is given credentials.
 pub(super) fn active(tx: &rusqlite::Transaction<'_>, id: crate::catalogue::PersonId) -> Result<(), CatalogueError> {
-    let owner = person::by_id(tx, id)?;
+    let owner = person::by_id(tx, id).map_err(|error| error.at("owner"))?;
     if owner.active { Ok(()) } else { Err(CatalogueError::HandOver { person: owner.name }) }
 }

@@ -4,8 +4,8 @@ use rusqlite::Transaction;
 use serde_json::json;
 
 use super::{Automatic, EditCredential, Standing, add, authentication, named};
-use crate::audit::{self, Action};
-use crate::catalogue::credential::{self, Authentication, Credential, Kind};
+use crate::audit::Action;
+use crate::catalogue::credential::{self, Authentication, Credential, Kind, order_of_change};
 use crate::catalogue::{CatalogueError, CredentialId, DeviceId, Noun, key_version, text};
 use crate::error::Error;
 use crate::journal;
@@ -13,7 +13,8 @@ use crate::keywheel::Keywheel;
 use crate::lock::{CredentialLock, Sharing};
 
 impl Keywheel {
-    /// Changes a credential's fields; its kind and its secret stay.
+    /// Changes a credential's fields; its kind and its secret stay. What is given as it is already counts as not given, so
+    /// that a whole form can be saved.
     ///
     /// `standing` says what happens where devices are taken off on which its key still stands.
     ///
@@ -27,13 +28,14 @@ impl Keywheel {
         edit: EditCredential,
         standing: Standing,
     ) -> Result<Credential, Error> {
-        let touches_change = edit.username.is_some()
-            || edit.devices.is_some()
-            || edit.original_device.is_some()
-            || edit.enabled.is_some();
         let dir = self.database().dir().to_owned();
         self.change(Action::unnamed("credential-edit", "credential"), move |tx, action| {
             let before = named(tx, id, action)?;
+            let edit = differing(edit, &before);
+            let touches_change = edit.username.is_some()
+                || edit.devices.is_some()
+                || edit.original_device.is_some()
+                || edit.enabled.is_some();
             let mut _lock = None;
             if touches_change {
                 _lock = Some(CredentialLock::take(&dir, id, &before.name, Sharing::Exclusive)?);
@@ -43,7 +45,7 @@ impl Keywheel {
             }
             let left = apply(tx, before.clone(), edit, standing)?;
             let after = credential::by_id(tx, id)?;
-            action.detail = audit::difference(&facts(&before), &facts(&after));
+            action.differs(&facts(&before), &facts(&after));
             if !left.is_empty()
                 && let Some(detail) = action.detail.as_object_mut()
             {
@@ -52,6 +54,18 @@ impl Keywheel {
             Ok(after)
         })
         .await
+    }
+}
+
+/// The edit without those fields on which a change depends, where they are as they should be already.
+fn differing(edit: EditCredential, before: &Credential) -> EditCredential {
+    let original = edit.original_device.unwrap_or(before.original_device);
+    EditCredential {
+        username: edit.username.filter(|username| username.trim() != before.username),
+        original_device: edit.original_device.filter(|device| *device != before.original_device),
+        devices: edit.devices.filter(|devices| order_of_change(original, devices) != before.devices_in_order()),
+        enabled: edit.enabled.filter(|enabled| *enabled != before.enabled),
+        ..edit
     }
 }
 

@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 use serde::Serialize;
 
+use super::state::{CredentialState, States};
 use crate::catalogue::credential::{self, Authentication, Credential, Kind};
 use crate::catalogue::{
     CatalogueError, CredentialId, DeviceId, KeyVersion, PersonId, Policy, PolicyId, VersionState, device, person,
     policy,
 };
 use crate::clock::rfc3339;
+use crate::error::Error;
 use crate::key::Algorithm;
+use crate::keywheel::Keywheel;
 
 /// A credential as shells show it (cli.md, "JSON").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
@@ -50,6 +53,10 @@ pub struct CredentialView {
     pub next_change: Option<String>,
     /// Whether it is changed and used to authenticate.
     pub status: &'static str,
+    /// How it stands.
+    pub state: CredentialState,
+    /// When the current key was made, or the current password stored, in RFC 3339.
+    pub key_created: Option<String>,
     /// The key versions, oldest first.
     pub key_versions: Vec<KeyVersionView>,
 }
@@ -91,7 +98,8 @@ impl From<&KeyVersion> for KeyVersionView {
     }
 }
 
-struct Names {
+/// The names of what credentials refer to.
+pub(super) struct Names {
     people: HashMap<PersonId, String>,
     devices: HashMap<DeviceId, String>,
     credentials: HashMap<CredentialId, String>,
@@ -99,7 +107,7 @@ struct Names {
 }
 
 impl Names {
-    fn read(conn: &Connection) -> Result<Self, CatalogueError> {
+    pub(super) fn read(conn: &Connection) -> Result<Self, CatalogueError> {
         Ok(Self {
             people: person::all(conn)?.into_iter().map(|person| (person.id, person.name)).collect(),
             devices: device::names(conn)?,
@@ -108,8 +116,12 @@ impl Names {
         })
     }
 
-    fn view(&self, credential: Credential) -> CredentialView {
-        let device = |id: &DeviceId| self.devices.get(id).cloned().unwrap_or_default();
+    pub(super) fn device(&self, id: DeviceId) -> String {
+        self.devices.get(&id).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn view(&self, credential: Credential, state: CredentialState) -> CredentialView {
+        let device = |id: &DeviceId| self.device(*id);
         let current = credential.current_key();
         let policy = self.policies.get(&credential.policy);
         let next_change = match (current, policy) {
@@ -131,6 +143,11 @@ impl Names {
             },
             policy: policy.map(|policy| policy.name.clone()).unwrap_or_default(),
             next_change,
+            state,
+            key_created: current
+                .map(|version| version.created)
+                .or_else(|| credential.current_password().map(|version| version.created))
+                .map(rfc3339),
             status: if credential.enabled { "enabled" } else { "disabled" },
             key_versions: credential.key_versions.iter().map(KeyVersionView::from).collect(),
             id: credential.id,
@@ -144,11 +161,18 @@ impl Names {
     }
 }
 
-pub(super) fn all(conn: &Connection) -> Result<Vec<CredentialView>, CatalogueError> {
+pub(super) fn all(keywheel: &Keywheel, conn: &Connection) -> Result<Vec<CredentialView>, Error> {
     let names = Names::read(conn)?;
-    Ok(credential::all(conn)?.into_iter().map(|credential| names.view(credential)).collect())
+    let states = States::read(keywheel, conn, None)?;
+    let view = |credential| {
+        let state = states.of(&credential);
+        names.view(credential, state)
+    };
+    Ok(credential::all(conn)?.into_iter().map(view).collect())
 }
 
-pub(super) fn one(conn: &Connection, id: CredentialId) -> Result<CredentialView, CatalogueError> {
-    Ok(Names::read(conn)?.view(credential::by_id(conn, id)?))
+pub(super) fn one(keywheel: &Keywheel, conn: &Connection, id: CredentialId) -> Result<CredentialView, Error> {
+    let credential = credential::by_id(conn, id)?;
+    let state = States::read(keywheel, conn, Some(id))?.of(&credential);
+    Ok(Names::read(conn)?.view(credential, state))
 }

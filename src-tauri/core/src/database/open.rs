@@ -138,7 +138,8 @@ fn migrate(connection: &mut Connection, dir: &Path, file: &Path, migrations: &[&
     let texts: Vec<String> = migrations.iter().map(|parts| parts.concat()).collect();
     let steps = Migrations::new(texts.iter().map(|text| M::up(text)).collect());
     for (version, number) in (1_usize..=texts.len()).zip(1_i64..).filter(|(_, number)| *number > found) {
-        if number > 1 {
+        // A database that is only being made has nothing to lose.
+        if found > 0 {
             copy_before(connection, &copy_name(dir, number))?;
         }
         steps

@@ -4,7 +4,8 @@
 //! STRICT. Times are RFC 3339 text of fixed width (`clock::rfc3339`), truth values are 0 and 1.
 
 /// What each version of the database adds to the one before.
-pub(super) const MIGRATIONS: &[&[&str]] = &[&[VAULT, CATALOGUE, AUDIT, crate::journal::schema::JOURNAL]];
+pub(super) const MIGRATIONS: &[&[&str]] =
+    &[&[VAULT, CATALOGUE, AUDIT, crate::journal::schema::JOURNAL], &[OBSERVATIONS, LISTS]];
 
 /// Marks the file as ours: "KeyW". `VAULT` sets it, in the transaction that makes the tables.
 pub(super) const APPLICATION_ID: i32 = 0x4b65_7957;
@@ -186,4 +187,24 @@ END;
 CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit BEGIN
     SELECT RAISE(ABORT, 'a row of the audit is never deleted');
 END;
+";
+
+/// What was observed of devices, beside what people said of them.
+const OBSERVATIONS: &str = "
+CREATE TABLE device_seen (
+    device  INTEGER PRIMARY KEY REFERENCES device (id),
+    seen_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE changed_host_key (
+    device     INTEGER PRIMARY KEY REFERENCES device (id),
+    public_key TEXT NOT NULL,
+    seen_at    TEXT NOT NULL
+) STRICT;
+";
+
+/// What long lists are found by.
+const LISTS: &str = "
+CREATE INDEX audit_subject ON audit (subject, id);
+CREATE INDEX change_newest ON change (credential, kind, id, state);
 ";

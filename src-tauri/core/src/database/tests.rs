@@ -26,7 +26,9 @@ fn a_new_directory_gets_a_database_with_an_identity_that_stays() {
     drop(first);
     assert_eq!(open(&dir.path().join("a")).unwrap().vault_id(), id, "the keyring items would be lost");
     assert_ne!(open(&dir.path().join("b")).unwrap().vault_id(), id, "two data directories must not share items");
-    assert!(!dir.path().join("a/keywheel-before-v1.db").exists(), "there is nothing to copy before the first version");
+    let copies =
+        (1..=MIGRATIONS.len()).filter(|version| dir.path().join(format!("a/keywheel-before-v{version}.db")).exists());
+    assert_eq!(copies.count(), 0, "there is nothing to copy while a database is being made");
 }
 
 #[test]
@@ -124,7 +126,8 @@ fn an_older_database_is_copied_before_it_is_changed() {
         .collect();
     let database = Database::open_at_version(dir.path(), &SystemClock, &newer).unwrap();
     assert_eq!(tables(&database), before + 2);
-    for (version, tables_then) in [(2, before), (3, before + 1)] {
+    let known = MIGRATIONS.len();
+    for (version, tables_then) in [(known + 1, before), (known + 2, before + 1)] {
         let copy = dir.path().join(format!("keywheel-before-v{version}.db"));
         let copied = Connection::open(&copy).unwrap();
         let value: String =
@@ -134,7 +137,31 @@ fn an_older_database_is_copied_before_it_is_changed() {
             copied.query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0)).unwrap();
         assert_eq!(count, tables_then, "the copy must be of the version before");
     }
-    assert!(!dir.path().join("keywheel-before-v2.part").exists());
+    assert!(!dir.path().join(format!("keywheel-before-v{}.part", known + 1)).exists());
+}
+
+#[test]
+fn a_database_of_the_first_version_keeps_its_rows_and_gets_what_is_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Database::open_at_version(dir.path(), &SystemClock, &MIGRATIONS[..1]).unwrap();
+    let id = first.vault_id().to_owned();
+    first
+        .write(|tx| -> Result<(), DatabaseError> {
+            tx.execute_batch(
+                "INSERT INTO device (name, address, port, enabled, created)
+                 VALUES ('web-1', '10.0.0.5', 22, 1, '2026-11-24T08:00:00.000Z');",
+            )?;
+            Ok(())
+        })
+        .unwrap();
+    drop(first);
+    let now = open(dir.path()).unwrap();
+    assert_eq!(now.vault_id(), id);
+    let device = crate::catalogue::DeviceId(1);
+    now.write(|tx| crate::catalogue::device::note_seen(tx, device, Clock::now(&SystemClock))).unwrap();
+    let found = now.read(|conn| crate::catalogue::device::by_id(conn, device)).unwrap();
+    assert_eq!(found.name, "web-1", "a row of the first version is lost");
+    assert!(dir.path().join("keywheel-before-v2.db").exists(), "there is no way back to the older program");
 }
 
 #[test]

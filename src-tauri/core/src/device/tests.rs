@@ -302,3 +302,31 @@ mod csv_file {
         }
     }
 }
+
+#[tokio::test]
+async fn a_whole_form_sets_every_field_and_a_wrong_one_is_named() {
+    let (keywheel, _dir) = keywheel();
+    let hop = keywheel.save_device(None, NewDevice::new("hop", "10.0.0.1")).await.unwrap();
+    let form =
+        NewDevice { jump: Some(hop.view.id), tags: vec!["web".to_owned()], ..NewDevice::new("web-1", "10.0.0.2") };
+    let web = keywheel.save_device(None, form.clone()).await.unwrap();
+    assert_eq!((web.jump_id, web.view.jump.as_deref()), (Some(hop.view.id), Some("hop")));
+    let rows = keywheel.audit_rows(Default::default()).await.unwrap().len();
+    let save = |form: NewDevice| keywheel.save_device(Some(web.view.id), form);
+    assert_eq!(save(form.clone()).await.unwrap(), web);
+    assert_eq!(keywheel.audit_rows(Default::default()).await.unwrap().len(), rows, "nothing was changed");
+
+    let field = async |form: NewDevice| save(form).await.unwrap_err().field();
+    assert_eq!(field(NewDevice { name: String::new(), ..form.clone() }).await, Some("name"));
+    assert_eq!(field(NewDevice { name: "hop".to_owned(), ..form.clone() }).await, Some("name"));
+    assert_eq!(field(NewDevice { address: "a b".to_owned(), ..form.clone() }).await, Some("address"));
+    assert_eq!(field(NewDevice { port: 0, ..form.clone() }).await, Some("port"));
+    assert_eq!(field(NewDevice { jump: Some(web.view.id), ..form.clone() }).await, Some("jump"));
+    assert_eq!(field(NewDevice { jump: Some(DeviceId(99)), ..form.clone() }).await, Some("jump"));
+    assert_eq!(field(NewDevice { jump_with: Some(CredentialId(99)), ..form.clone() }).await, Some("jump_with"));
+    assert_eq!(field(NewDevice { tags: vec!["a;b".to_owned()], ..form.clone() }).await, Some("tags"));
+    assert_eq!(field(NewDevice { authorized_keys_path: "/".to_owned(), ..form }).await, Some("authorized_keys_path"));
+
+    let bare = save(NewDevice::new("web-1", "10.0.0.3")).await.unwrap();
+    assert_eq!((bare.jump_id, bare.view.tags.len()), (None, 0), "a field that was emptied has stayed");
+}

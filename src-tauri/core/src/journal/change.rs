@@ -29,6 +29,7 @@ impl fmt::Display for ChangeId {
 
 words! {
     /// What a change does.
+    #[ts(rename = "ChangeKind")]
     Kind {
         /// Changes the key to a new one.
         Rotate = "rotate",

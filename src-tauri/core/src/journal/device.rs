@@ -122,3 +122,19 @@ pub fn update(transaction: &Transaction<'_>, change: ChangeId, record: &DeviceRe
     )?;
     Ok(())
 }
+
+/// Takes those of these devices that were left out back into the change.
+pub fn bring_along(
+    transaction: &Transaction<'_>,
+    change: ChangeId,
+    devices: &[DeviceId],
+    now: Timestamp,
+) -> Result<(), JournalError> {
+    for record in list(transaction, change)? {
+        if record.standing == Standing::LeftOut && devices.contains(&record.device) {
+            let (state, standing) = (DeviceState::Waiting, Standing::Waiting);
+            update(transaction, change, &DeviceRecord { state, standing, cause: None, at: now, ..record })?;
+        }
+    }
+    Ok(())
+}

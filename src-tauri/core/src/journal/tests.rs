@@ -182,8 +182,13 @@ fn a_device_record_reads_back() {
     record.state = DeviceState::NotProven;
     record.standing = Standing::Touched;
     record.stage = Some(Stage::Prove);
-    record.cause =
-        Some(Report { code: "timeout".into(), message: "No answer.".into(), hint: "Wait.".into(), subject: None });
+    record.cause = Some(Report {
+        code: "timeout".into(),
+        message: "No answer.".into(),
+        hint: "Wait.".into(),
+        subject: None,
+        field: None,
+    });
     device::update(&transaction, id, &record).unwrap();
     assert_eq!(device::list(&transaction, id).unwrap()[1], record);
     assert!(touched(&transaction, id).unwrap());

@@ -208,4 +208,14 @@ impl Explain for KeyError {
             _ => Class::BadInput,
         }
     }
+
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::PassphraseNeeded | Self::WrongPassphrase => Some("passphrase"),
+            Self::UnknownAlgorithm { .. } | Self::NotGenerated(_) | Self::GenerationFailed { .. } => Some("algorithm"),
+            Self::NotAFingerprint { .. } => Some("fingerprint"),
+            Self::NotWritten(_) => None,
+            _ => Some("key"),
+        }
+    }
 }

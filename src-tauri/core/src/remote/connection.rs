@@ -194,7 +194,7 @@ async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, RemoteError
 fn handshake_error(target: &Target, error: russh::Error, seen: &Mutex<Seen>, version_seen: &AtomicBool) -> RemoteError {
     let device = target.name.clone();
     if let Some(offered) = &seen.lock().unwrap_or_else(PoisonError::into_inner).rejected {
-        return RemoteError::HostKeyChanged { device, offered: offered.fingerprint() };
+        return RemoteError::HostKeyChanged { device, offered: Box::new(offered.clone()) };
     }
     match error {
         russh::Error::NoCommonAlgo { kind, .. } => {

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use crate::{
     error::{Class, Explain},
-    key::Fingerprint,
+    key::PublicKey,
     remote::answer::Unknown,
 };
 
@@ -61,12 +61,12 @@ pub enum RemoteError {
         device: String,
     },
     /// The device shows another host key than the pinned one.
-    #[error("The device \"{device}\" shows a changed host key, {offered}.")]
+    #[error("The device \"{device}\" shows a changed host key, {}.", offered.fingerprint())]
     HostKeyChanged {
         /// The device's name.
         device: String,
-        /// The fingerprint of what it shows.
-        offered: Fingerprint,
+        /// What it shows.
+        offered: Box<PublicKey>,
     },
     /// The server offers none of the pinned host key types or shares no cipher with us.
     #[error("The device \"{device}\" and Keywheel have no common {kind} algorithm.")]

@@ -57,9 +57,9 @@ pub async fn scan(connector: &Connector, route: &Route) -> Result<Vec<PublicKey>
     }
 }
 
-/// What a `known_hosts` file says of a host key.
+/// What a `known_hosts` file says of a host and its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KnownHosts {
+pub enum KnownHost {
     /// It names this key for this host.
     Matches,
     /// It names only other keys of this type for this host.
@@ -74,10 +74,10 @@ pub enum KnownHosts {
 ///
 /// As in OpenSSH, a key of another type says nothing about this one, a matching line outweighs a differing one, and a
 /// revocation outweighs both. Lines for certificate authorities are left out, since host certificates are not used here.
-pub fn matches_known_hosts(text: &[u8], address: &str, port: u16, key: &PublicKey) -> KnownHosts {
+pub fn matches_known_hosts(text: &[u8], address: &str, port: u16, key: &PublicKey) -> KnownHost {
     let address = address.to_ascii_lowercase();
     let host = if port == 22 { address } else { format!("[{address}]:{port}") };
-    let mut found = KnownHosts::Absent;
+    let mut found = KnownHost::Absent;
     for line in text.split(|byte| *byte == b'\n') {
         let Some(entry) = Entry::parse(line) else {
             continue;
@@ -87,10 +87,10 @@ pub fn matches_known_hosts(text: &[u8], address: &str, port: u16, key: &PublicKe
         }
         let same = entry.blob == key.blob();
         match entry.marker {
-            Marker::Revoked if same => return KnownHosts::Revoked,
+            Marker::Revoked if same => return KnownHost::Revoked,
             Marker::Revoked | Marker::Other => {}
-            Marker::None if same => found = KnownHosts::Matches,
-            Marker::None if found == KnownHosts::Absent => found = KnownHosts::Differs,
+            Marker::None if same => found = KnownHost::Matches,
+            Marker::None if found == KnownHost::Absent => found = KnownHost::Differs,
             Marker::None => {}
         }
     }
@@ -204,9 +204,9 @@ mod tests {
 
     #[test]
     fn a_line_counts_only_for_the_hosts_it_names() {
-        use KnownHosts::{Absent, Differs, Matches, Revoked};
+        use KnownHost::{Absent, Differs, Matches, Revoked};
         let key = PublicKey::from_openssh(KEY).unwrap();
-        let table: [(String, &str, u16, KnownHosts); 20] = [
+        let table: [(String, &str, u16, KnownHost); 20] = [
             (format!("example.org {KEY}"), "example.org", 22, Matches),
             (format!("example.org {KEY}"), "EXAMPLE.org", 22, Matches),
             (format!("Example.Org {KEY} a comment\r"), "example.org", 22, Matches),

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Work, plan::WorkPlan, work::VersionKey};
+use super::{
+    Work,
+    plan::{Outline, WorkPlan},
+    work::{Noting, VersionKey},
+};
 use crate::{
     audit::Action,
     catalogue::{Credential, VersionState},
@@ -55,7 +59,8 @@ impl Keywheel {
 
     async fn accepts_now(&self, credential: &str) -> Result<Vec<Accepts>, Error> {
         let credential = self.key_credential(credential).await?;
-        let snapshot = self.snapshot(&credential, None, None, None).await?;
+        let outline = Outline::of(&credential);
+        let snapshot = self.snapshot(&outline, None, None, None).await?;
         self.vault().check().await?;
         let current = match credential.current_key() {
             Some(current) => Some(self.version_key(&credential, current.version).await?),
@@ -65,12 +70,13 @@ impl Keywheel {
             .work(WorkPlan {
                 change: None,
                 kind: Kind::Rotate,
-                credential: &credential,
+                credential: &outline,
                 snapshot: &snapshot,
                 old: current,
                 new: None,
                 events: None,
                 resumed: false,
+                noting: Noting::Noted,
             })
             .await?;
         let mut answers = Vec::new();
@@ -104,6 +110,10 @@ impl Keywheel {
                 group.iter().map(|version| (version.version, &version.public_key)).collect();
             match ask(work, device, &questions, current).await? {
                 Ok((answers, login)) => {
+                    // A refusal does not say that no line of the key stands there; only a login says something for good.
+                    if let Some(login) = login.iter().find(|login| login.answer == "accepted") {
+                        work.note_entered(device.id, login.version).await?;
+                    }
                     versions.extend(answers);
                     if number == 0
                         && let Some(login) = login

@@ -7,10 +7,10 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::{OnFailure, Stage, Strategy};
-use crate::catalogue::{CredentialId, DeviceId, credential, words};
+use crate::catalogue::{Credential, CredentialId, DeviceId, credential, key_version, key_version::Installed, words};
 use crate::clock::rfc3339;
 use crate::error::{Error, Report};
-use crate::journal::{self, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, Kind};
+use crate::journal::{self, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, Kind, SnapshotDevice};
 use crate::key::Fingerprint;
 use crate::keywheel::Keywheel;
 use crate::lock::{CredentialLock, LockError, Sharing};
@@ -30,10 +30,12 @@ words! {
 }
 
 /// A change as lists show it (cli.md, "JSON").
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
+#[derive(Debug, Clone, PartialEq, Serialize, ts_rs::TS)]
 pub struct ChangeView {
     /// The number.
     pub id: ChangeId,
+    /// The credential's number.
+    pub credential_id: CredentialId,
     /// The credential's name.
     pub credential: String,
     /// What it does.
@@ -50,6 +52,10 @@ pub struct ChangeView {
     pub started: String,
     /// When it ended, in RFC 3339.
     pub ended: Option<String>,
+    /// The seconds from the beginning to the end.
+    pub seconds: Option<f64>,
+    /// How often it was begun or taken up.
+    pub attempts: u32,
     /// How many devices are changed.
     pub devices_done: usize,
     /// How many devices there are.
@@ -72,13 +78,21 @@ pub struct ChangeDetails {
     pub error: Option<Report>,
     /// What may be done with it now.
     pub possible: Vec<Step>,
+    /// Until when it can be undone, in RFC 3339; only where it can.
+    pub undo_until: Option<String>,
+    /// The file that holds the key that was left, where it was imported from there and a device refuses it now.
+    pub imported_from: Option<String>,
 }
 
 /// A device's record in a change, as shells show it.
 #[derive(Debug, Clone, PartialEq, Serialize, ts_rs::TS)]
 pub struct DeviceRecordView {
+    /// The device's number.
+    pub device_id: DeviceId,
     /// The device's name.
     pub device: String,
+    /// Its address.
+    pub address: String,
     /// How it stands.
     pub state: DeviceState,
     /// The stage it is at, or failed at.
@@ -129,35 +143,44 @@ impl Keywheel {
     /// # Errors
     /// There is none; as [`Keywheel::change_views`].
     pub async fn change_details(&self, id: ChangeId) -> Result<ChangeDetails, Error> {
-        let (change, records, credential, newest) = self
+        let (change, records, credential, newest, installed) = self
             .database()
             .run_read(move |conn| -> Result<_, Error> {
                 let change = journal::change::find(conn, id)?;
                 let records = journal::device::list(conn, id)?;
                 let credential = credential::by_id(conn, change.credential)?;
                 let newest = journal::change::list_of(conn, change.credential)?;
-                let newest =
-                    newest.into_iter().find(|other| is_key_change(other) && other.state != ChangeState::Failed);
-                Ok((change, records, credential, newest.map(|newest| newest.id)))
+                let newest = newest.into_iter().find(stands);
+                let installed = key_version::installed(conn, change.credential)?;
+                Ok((change, records, credential, newest.map(|newest| newest.id), installed))
             })
             .await?;
         let of_version = |version: Option<u32>| Some(credential.key_version(version?)?.fingerprint());
         let (old_fingerprint, new_fingerprint) = (of_version(change.from_version), of_version(change.to_version));
         let days = self.settings().await?.days_of_undo;
         let view = self.view(&change, &records, credential.name.clone())?;
-        let undoable = newest == Some(id) && within(&change, days, self.now());
-        let snapshot: HashMap<DeviceId, &str> =
-            change.snapshot.devices.iter().map(|device| (device.id, device.name.as_str())).collect();
-        let record = |record: DeviceRecord| DeviceRecordView {
-            device: snapshot.get(&record.device).map_or_else(|| record.device.to_string(), |name| (*name).to_owned()),
-            state: record.state,
-            stage: record.stage,
-            accepts: record.accepts,
-            error: record.cause,
-            at: rfc3339(record.at),
+        let limit = undo_limit(&change, days)
+            .filter(|limit| is_key_change(&change) && newest == Some(id) && self.now() <= *limit);
+        let possible = possible(view.state, limit.is_some());
+        let snapshot: HashMap<DeviceId, &SnapshotDevice> =
+            change.snapshot.devices.iter().map(|device| (device.id, device)).collect();
+        let record = |record: DeviceRecord| {
+            let known = snapshot.get(&record.device);
+            DeviceRecordView {
+                device_id: record.device,
+                device: known.map_or_else(|| record.device.to_string(), |device| device.name.clone()),
+                address: known.map(|device| device.address.clone()).unwrap_or_default(),
+                state: record.state,
+                stage: record.stage,
+                accepts: record.accepts,
+                error: record.cause,
+                at: rfc3339(record.at),
+            }
         };
         Ok(ChangeDetails {
-            possible: possible(view.state, is_key_change(&change) && undoable),
+            undo_until: limit.filter(|_| possible.contains(&Step::Undo)).map(rfc3339),
+            possible,
+            imported_from: left_file(&change, &credential, &installed),
             records: records.into_iter().map(record).collect(),
             error: change.error.clone(),
             change: view,
@@ -169,6 +192,7 @@ impl Keywheel {
     fn view(&self, change: &Change, records: &[DeviceRecord], credential: String) -> Result<ChangeView, Error> {
         Ok(ChangeView {
             id: change.id,
+            credential_id: change.credential,
             state: self.state_now(change, &credential)?,
             credential,
             kind: change.kind,
@@ -177,13 +201,15 @@ impl Keywheel {
             requested_by: change.requested_by.clone(),
             started: rfc3339(change.started),
             ended: change.ended.map(rfc3339),
+            seconds: change.ended.map(|ended| ended.duration_since(change.started).as_secs_f64()),
+            attempts: change.epoch,
             devices_done: records.iter().filter(|record| record.state == DeviceState::Changed).count(),
             devices: records.len(),
         })
     }
 
     /// The state, with what the lock says of a change that is noted as running.
-    fn state_now(&self, change: &Change, credential: &str) -> Result<ChangeState, Error> {
+    pub(crate) fn state_now(&self, change: &Change, credential: &str) -> Result<ChangeState, Error> {
         if change.state != ChangeState::Running {
             return Ok(change.state);
         }
@@ -212,13 +238,29 @@ fn with_records(
     changes.into_iter().map(row).collect()
 }
 
+/// Whether a key change has left a device otherwise than it was, so that none before it can be undone.
+pub(super) fn stands(change: &Change) -> bool {
+    let as_before = matches!(change.state, ChangeState::Failed | ChangeState::RolledBack | ChangeState::Cancelled);
+    is_key_change(change) && !as_before
+}
+
 fn is_key_change(change: &Change) -> bool {
     matches!(change.kind, Kind::Rotate | Kind::Undo)
 }
 
-fn within(change: &Change, days: u32, now: Timestamp) -> bool {
-    let limit = SignedDuration::from_hours(24 * i64::from(days));
-    days > 0 && now.duration_since(change.ended.unwrap_or(change.started)) <= limit
+/// Until when a change can be undone, should nothing else stand in the way.
+fn undo_limit(change: &Change, days: u32) -> Option<Timestamp> {
+    let days = SignedDuration::from_hours(24 * i64::from(days));
+    let ended = change.ended.unwrap_or(change.started);
+    days.is_positive().then(|| ended.checked_add(days).unwrap_or(Timestamp::MAX))
+}
+
+/// The file that a change made useless on a device: an import stores the key as the first version, and the file stays.
+fn left_file(change: &Change, credential: &Credential, installed: &[Installed]) -> Option<String> {
+    let imported = credential.key_versions.first()?.version;
+    let refused = installed.iter().any(|known| known.version == imported && known.refused_at.is_some());
+    let left = change.from_version == Some(imported) && refused;
+    credential.imported_from.clone().filter(|_| left)
 }
 
 fn possible(state: ChangeState, undoable: bool) -> Vec<Step> {
@@ -240,48 +282,52 @@ mod tests {
     use crate::key::{Algorithm, PrivateKey};
     use crate::keywheel::testing::{keywheel, with_parts};
 
+    fn snapshot(device: DeviceId) -> Snapshot {
+        Snapshot {
+            credential: "deploy".to_owned(),
+            username: "deploy".to_owned(),
+            auth_with: None,
+            options: None,
+            devices: vec![SnapshotDevice {
+                id: device,
+                name: "web-1".to_owned(),
+                address: "127.0.0.1".to_owned(),
+                port: 22,
+                jump: None,
+                authorized_keys_path: None,
+                enabled: true,
+            }],
+        }
+    }
+
+    fn begin_in(
+        tx: &rusqlite::Transaction<'_>,
+        credential: CredentialId,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<ChangeId, journal::JournalError> {
+        let begin = Begin {
+            credential,
+            kind: Kind::Rotate,
+            strategy: Strategy::TwoPhase,
+            on_failure: OnFailure::RollBack,
+            at_once: 1,
+            from_version: Some(1),
+            to_version: None,
+            snapshot,
+            requested_by: "ana@desk",
+            now,
+        };
+        journal::change::begin(tx, &begin)
+    }
+
     async fn begin(keywheel: &Keywheel) -> (CredentialId, ChangeId) {
         let device = keywheel.add_device(NewDevice::new("web-1", "127.0.0.1")).await.unwrap();
         let key = PrivateKey::generate(Algorithm::Ed25519, "deploy").unwrap();
         let new = NewCredential::new("deploy", "deploy", device.id, NewSecret::Generated(key));
         let credential = keywheel.add_credential(new).await.unwrap();
         let (of, now) = (credential.id, keywheel.now());
-        let id = keywheel
-            .database()
-            .run_write(move |tx| {
-                let snapshot = Snapshot {
-                    credential: "deploy".to_owned(),
-                    username: "deploy".to_owned(),
-                    auth_with: None,
-                    options: None,
-                    devices: vec![SnapshotDevice {
-                        id: device.id,
-                        name: "web-1".to_owned(),
-                        address: "127.0.0.1".to_owned(),
-                        port: 22,
-                        jump: None,
-                        authorized_keys_path: None,
-                        enabled: true,
-                    }],
-                };
-                journal::change::begin(
-                    tx,
-                    &Begin {
-                        credential: of,
-                        kind: Kind::Rotate,
-                        strategy: Strategy::TwoPhase,
-                        on_failure: OnFailure::RollBack,
-                        at_once: 1,
-                        from_version: Some(1),
-                        to_version: None,
-                        snapshot: &snapshot,
-                        requested_by: "ana@desk",
-                        now,
-                    },
-                )
-            })
-            .await
-            .unwrap();
+        let id = keywheel.database().run_write(move |tx| begin_in(tx, of, &snapshot(device.id), now)).await.unwrap();
         (of, id)
     }
 
@@ -313,9 +359,82 @@ mod tests {
             .run_write(move |tx| journal::change::end(tx, id, 1, ChangeState::Changed, None, now))
             .await
             .unwrap();
-        assert_eq!(keywheel.change_details(id).await.unwrap().possible, [Step::Undo]);
+        let details = keywheel.change_details(id).await.unwrap();
+        assert_eq!(details.possible, [Step::Undo]);
+        assert_eq!(details.undo_until.as_deref(), Some("2026-12-01T08:00:00.000Z"), "seven days from its end");
         clock.pass(SignedDuration::from_hours(24 * 7 + 1));
-        assert_eq!(keywheel.change_details(id).await.unwrap().possible, [], "it would be refused");
+        let details = keywheel.change_details(id).await.unwrap();
+        assert_eq!((details.possible, details.undo_until), (vec![], None), "it would be refused");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_went_back_leaves_the_one_before_to_be_undone() {
+        let (keywheel, _dir) = keywheel();
+        let (credential, first) = begin(&keywheel).await;
+        let now = keywheel.now();
+        let second = keywheel
+            .database()
+            .run_write(move |tx| -> Result<_, Error> {
+                journal::change::end(tx, first, 1, ChangeState::Changed, None, now)?;
+                let snapshot = journal::change::find(tx, first)?.snapshot;
+                let second = begin_in(tx, credential, &snapshot, now)?;
+                journal::change::end(tx, second, 1, ChangeState::RolledBack, None, now)?;
+                Ok(second)
+            })
+            .await
+            .unwrap();
+        assert_eq!(
+            keywheel.change_details(first).await.unwrap().possible,
+            [Step::Undo],
+            "the key it made still stands"
+        );
+        assert_eq!(keywheel.change_details(second).await.unwrap().undo_until, None);
+    }
+
+    #[tokio::test]
+    async fn a_page_finds_numbers_addresses_and_times() {
+        let (keywheel, _dir, _, clock) = with_parts();
+        let (credential, id) = begin(&keywheel).await;
+        clock.pass(SignedDuration::from_millis(7_300));
+        let now = keywheel.now();
+        let running = keywheel.change_details(id).await.unwrap();
+        assert_eq!((running.change.seconds, running.change.attempts), (None, 1), "it is not ended");
+        keywheel
+            .database()
+            .run_write(move |tx| -> Result<_, Error> {
+                let epoch = journal::change::take_up(tx, id, crate::rotation::decide::Direction::Forward)?;
+                Ok(journal::change::end(tx, id, epoch, ChangeState::PartlyChanged, None, now)?)
+            })
+            .await
+            .unwrap();
+        let details = keywheel.change_details(id).await.unwrap();
+        assert_eq!(details.change.credential_id, credential);
+        assert_eq!((details.change.seconds, details.change.attempts), (Some(7.3), 2), "it was taken up once");
+        assert_eq!((details.records[0].device_id, details.records[0].address.as_str()), (DeviceId(1), "127.0.0.1"));
+    }
+
+    #[tokio::test]
+    async fn an_imported_file_is_named_once_its_key_is_refused_somewhere() {
+        let (keywheel, _dir) = keywheel();
+        let device = keywheel.add_device(NewDevice::new("web-1", "127.0.0.1")).await.unwrap();
+        let key = PrivateKey::generate(Algorithm::Ed25519, "deploy").unwrap();
+        let file = Some("/home/ana/.ssh/id_ed25519".into());
+        let new = NewCredential::new("deploy", "deploy", device.id, NewSecret::Imported { key, from: file });
+        let of = keywheel.add_credential(new).await.unwrap().id;
+        let now = keywheel.now();
+        let id = keywheel.database().run_write(move |tx| begin_in(tx, of, &snapshot(device.id), now)).await.unwrap();
+        assert_eq!(keywheel.change_details(id).await.unwrap().imported_from, None, "it still logs in everywhere");
+        let note = move |happening| {
+            let database = keywheel.database().clone();
+            let keywheel = keywheel.clone();
+            async move {
+                database.run_write(move |tx| key_version::note(tx, of, 1, device.id, happening, now)).await.unwrap();
+                keywheel.change_details(id).await.unwrap().imported_from
+            }
+        };
+        let named = note(key_version::Happening::Refused).await;
+        assert_eq!(named.as_deref(), Some("/home/ana/.ssh/id_ed25519"), "who uses the file has to know");
+        assert_eq!(note(key_version::Happening::Accepted).await, None, "an undo made it log in again");
     }
 
     #[tokio::test]

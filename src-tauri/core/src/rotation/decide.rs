@@ -32,6 +32,8 @@ words! {
     Standing {
         /// Not looked at yet in this run.
         Waiting = "waiting",
+        /// A person left it out: nothing is done there until the change is retried.
+        LeftOut = "left-out",
         /// Checked; nothing was written.
         Checked = "checked",
         /// A write of the new line was begun, so it may stand there.
@@ -233,7 +235,10 @@ fn forward(facts: &Facts, busy: usize) -> Next {
 }
 
 fn checks(facts: &Facts, busy: usize) -> Option<Next> {
-    let unchecked = |device: &DeviceFacts| !device.checked && device.trouble.is_none() && !is_through(facts, device);
+    let unchecked = |device: &DeviceFacts| {
+        let takes_part = device.standing != Standing::LeftOut && device.trouble.is_none();
+        takes_part && !device.checked && !is_through(facts, device)
+    };
     let start: Vec<Task> = facts
         .devices
         .iter()

@@ -25,6 +25,7 @@ use crate::rotation::event::StageState;
 use crate::rotation::finding::Found;
 use crate::rotation::work::VersionKey;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// Why a stage did not get through.
@@ -80,6 +81,8 @@ pub(super) struct DeviceRun {
     proving: Option<Session>,
     /// When a write was last sent whose answer did not come.
     unanswered: Option<Instant>,
+    /// Whether the catalogue knows that the device was seen.
+    contact_noted: AtomicBool,
 }
 
 impl DeviceRun {
@@ -97,6 +100,7 @@ impl DeviceRun {
             session: None,
             proving: None,
             unanswered: None,
+            contact_noted: AtomicBool::new(false),
         }
     }
 

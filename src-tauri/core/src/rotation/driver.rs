@@ -105,6 +105,9 @@ impl Driver {
             device.standing = standing;
             device.accepts = record.accepts.clone();
             device.state = record.state;
+            if standing == Standing::LeftOut {
+                device.cause = record.cause.clone();
+            }
         }
         Ok(())
     }
@@ -322,6 +325,7 @@ fn end_state(device: &DeviceRun, facts: &DeviceFacts, outcome: Outcome, phases: 
         Standing::Changed => DeviceState::Changed,
         Standing::Back => DeviceState::RolledBack,
         Standing::Proven if phases == Phases::AddOnly && outcome == Outcome::Changed => DeviceState::Changed,
+        Standing::LeftOut => DeviceState::Unchanged,
         Standing::Waiting | Standing::Checked if outcome == Outcome::Interrupted => DeviceState::Waiting,
         // What failed before anything was written there is on the old key all the same; its cause stands beside it.
         Standing::Waiting | Standing::Checked => DeviceState::Unchanged,

@@ -67,6 +67,18 @@ pub enum RotationError {
         /// The device's name.
         device: String,
     },
+    /// The original device was to be left out.
+    #[error("The device \"{device}\" is the original device, which is always changed first, so it can't be left out.")]
+    OriginalLeftOut {
+        /// The device's name.
+        device: String,
+    },
+    /// A device was left out of a change.
+    #[error("The device \"{device}\" was left out of this change.")]
+    LeftOut {
+        /// The device's name.
+        device: String,
+    },
     /// The old and the new key are the same.
     #[error("The credential \"{credential}\" would authenticate with itself.")]
     AuthWithItself {
@@ -113,6 +125,8 @@ impl Explain for RotationError {
             Self::NoWayBack { .. } => "no-way-back",
             Self::NoEmergency => "not-available",
             Self::NotItsDevice { .. } => "not-its-device",
+            Self::OriginalLeftOut { .. } => "original-left-out",
+            Self::LeftOut { .. } => "left-out",
             Self::AuthWithItself { .. } => "auth-with-itself",
             Self::NotEverywhere { .. } => "not-everywhere",
             Self::StageFailed { .. } => "stage-failed",
@@ -137,6 +151,8 @@ impl Explain for RotationError {
             }
             Self::NoEmergency => "Use two-phase or device-by-device.".into(),
             Self::NotItsDevice { .. } => "See its devices with `keywheel credential show`.".into(),
+            Self::OriginalLeftOut { .. } => "Make it ready, or give the credential another original device.".into(),
+            Self::LeftOut { .. } => "Use \"Retry failed\" to bring it onto the new key.".into(),
             Self::AuthWithItself { .. } => "Leave --auth-with out to use the key itself.".into(),
             Self::NotEverywhere { id, .. } => format!("See what is where with `keywheel change show {id}`."),
             Self::StageFailed { .. } => "Look at the cause, then retry or roll back.".into(),
@@ -155,6 +171,8 @@ impl Explain for RotationError {
             | Self::AuthWithItself { credential } => Some(credential.clone()),
             Self::NoJumpCredential { device, .. }
             | Self::StageFailed { device, .. }
+            | Self::OriginalLeftOut { device }
+            | Self::LeftOut { device }
             | Self::NotItsDevice { device } => Some(device.clone()),
             Self::NoUndo { id, .. }
             | Self::NoWayBack { id }
@@ -169,6 +187,7 @@ impl Explain for RotationError {
             Self::NoUndo { .. }
             | Self::NoWayBack { .. }
             | Self::Disabled { .. }
+            | Self::LeftOut { .. }
             | Self::NotEverywhere { .. }
             | Self::StageFailed { .. } => Class::NotDone,
             Self::KeyGone { .. } => Class::Unusable,

@@ -3,7 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Stage, Strategy, decide::Outcome};
-use crate::{catalogue::words, error::Report, journal::DeviceState, key::Fingerprint};
+use crate::{
+    catalogue::words,
+    error::Report,
+    journal::{DeviceState, Kind},
+    key::Fingerprint,
+};
 
 /// One event of a change, with the change it belongs to and its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ts_rs::TS)]
@@ -25,11 +30,15 @@ pub enum What {
     Started {
         /// The credential's name.
         credential: String,
+        /// What it does.
+        kind: Kind,
         /// The devices' names in the order of change.
         devices: Vec<String>,
         /// The strategy.
         strategy: Strategy,
-        /// The new key's fingerprint.
+        /// The fingerprint of the key to leave; none for an installation.
+        old_fingerprint: Option<Fingerprint>,
+        /// The new key's fingerprint; where a key is taken off, that key's.
         new_fingerprint: Fingerprint,
     },
     /// A stage of a device began or ended.

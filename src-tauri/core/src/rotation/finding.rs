@@ -86,7 +86,7 @@ pub(super) fn installed_line(key: &PublicKey, options: Option<&str>) -> Vec<u8> 
 }
 
 fn report(code: &str, message: String, hint: &str) -> Report {
-    Report { code: code.to_owned(), message, hint: hint.to_owned(), subject: None }
+    Report { code: code.to_owned(), message, hint: hint.to_owned(), subject: None, field: None }
 }
 
 /// Judges what a probe brought: which files are to be written, how, and what stands in the way.
@@ -213,6 +213,7 @@ fn edit_problem(device: &str, file: &FileState, error: &EditError) -> Report {
         message: format!("On \"{device}\", {}: {error}", file.path),
         hint: error.hint(),
         subject: Some(device.to_owned()),
+        field: None,
     }
 }
 

@@ -3,64 +3,34 @@
 
 mod again;
 mod look;
+mod request;
+
+pub use self::look::{DeviceFinding, Draft, DraftKey, FileDiff, Look, Purpose, Subject};
+pub use self::request::{ConnectWith, Install, Rotate, Uninstall};
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
     Driver, Finished, RotationError, Watch, Work,
-    decide::Outcome,
+    decide::{Outcome, Standing},
     event::What,
-    plan::{WorkPlan, algorithm_like, jump_credentials},
-    work::VersionKey,
+    plan::{Outline, WorkPlan, algorithm_like, jump_credentials},
+    work::{Noting, VersionKey},
 };
 use crate::{
     audit::{self, Action},
-    catalogue::{Credential, CredentialId, OnFailure, Strategy, key_version},
+    catalogue::{Credential, CredentialId, DeviceId, OnFailure, Strategy, key_version},
     error::{Error, Explain, Report},
-    journal::{self, Begin, Change, ChangeId, ChangeState, JournalError, Kind, Snapshot},
-    key::Algorithm,
+    journal::{
+        self, Begin, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, JournalError, Kind, Snapshot,
+        SnapshotDevice,
+    },
     keywheel::Keywheel,
     lock::{CredentialLock, LockError, Sharing},
 };
-
-/// A key change to begin.
-#[derive(Debug, Clone, Default)]
-pub struct Rotate {
-    /// The credential's name.
-    pub credential: String,
-    /// The credential to authenticate with; none: as the credential says.
-    pub auth_with: Option<String>,
-    /// The new key's algorithm; none: as the current key's.
-    pub algorithm: Option<Algorithm>,
-    /// The strategy; none: two-phase.
-    pub strategy: Option<Strategy>,
-    /// What a failing device leads to; none: roll back.
-    pub on_failure: Option<OnFailure>,
-    /// How many devices' files may be written at once; none: one.
-    pub at_once: Option<usize>,
-}
-
-/// An installation to begin.
-#[derive(Debug, Clone, Default)]
-pub struct Install {
-    /// The credential's name.
-    pub credential: String,
-    /// The credential to authenticate with.
-    pub auth_with: String,
-    /// Options for the line, byte for byte.
-    pub options: Option<String>,
-}
-
-/// A removal of a credential's key from devices.
-#[derive(Debug, Clone, Default)]
-pub struct Uninstall {
-    /// The credential's name.
-    pub credential: String,
-    /// The devices, by name or number; none: all.
-    pub devices: Vec<String>,
-}
 
 /// What is held while a change runs: nobody else changes the credential, and those that authenticate stay as they are.
 struct Locks {
@@ -106,8 +76,10 @@ impl Keywheel {
             return Err(RotationError::NoEmergency.into());
         }
         let credential = self.key_credential(&request.credential).await?;
-        let auth = self.authenticating(&credential, request.auth_with.as_deref()).await?;
-        let snapshot = self.snapshot(&credential, auth.as_ref(), None, None).await?;
+        let outline = Outline::of(&credential);
+        let auth = self.authenticating(&outline, &request.connect_with).await?;
+        let snapshot = self.snapshot(&outline, auth.as_ref(), None, None).await?;
+        refuse_leaving_out(&credential, &snapshot, &request.leave_out)?;
         let _locks = self.locks(&credential, &snapshot)?;
         self.refuse_open_change(&credential).await?;
         self.vault().check().await?;
@@ -122,8 +94,9 @@ impl Keywheel {
             strategy: request.strategy.unwrap_or(Strategy::TwoPhase),
             on_failure: request.on_failure.unwrap_or(OnFailure::RollBack),
             at_once: request.at_once.unwrap_or(1),
+            left_out: request.leave_out.clone(),
         };
-        self.begin_and_run(&credential, snapshot, begin, Some(old), Some(new), watch).await
+        self.begin_and_run(&outline, snapshot, begin, Some(old), Some(new), watch).await
     }
 
     /// Puts a credential's public key on its devices for the first time, through another credential.
@@ -140,15 +113,15 @@ impl Keywheel {
 
     async fn install_now(&self, request: &Install, watch: Watch) -> Result<Finished, Error> {
         let credential = self.key_credential(&request.credential).await?;
-        let auth = self.authenticating(&credential, Some(&request.auth_with)).await?;
-        let snapshot = self.snapshot(&credential, auth.as_ref(), None, request.options.as_deref()).await?;
+        let outline = Outline::of(&credential);
+        let auth = self.authenticating(&outline, &ConnectWith::Credential(request.auth_with.clone())).await?;
+        let snapshot = self.snapshot(&outline, auth.as_ref(), None, request.options.as_deref()).await?;
         let _locks = self.locks(&credential, &snapshot)?;
         self.refuse_open_change(&credential).await?;
         self.vault().check().await?;
         let new = self.current(&credential).await?;
-        let begin =
-            Begun { kind: Kind::Install, strategy: Strategy::TwoPhase, on_failure: OnFailure::RollBack, at_once: 1 };
-        self.begin_and_run(&credential, snapshot, begin, None, Some(new), watch).await
+        let begin = Begun::in_order(Kind::Install, OnFailure::RollBack);
+        self.begin_and_run(&outline, snapshot, begin, None, Some(new), watch).await
     }
 
     /// Takes a credential's key off devices: the stages `remove` and `refuse`.
@@ -174,26 +147,27 @@ impl Keywheel {
             chosen.push(device.id);
         }
         let chosen = (!chosen.is_empty()).then_some(chosen);
-        let auth = self.authenticating(&credential, None).await?;
-        let snapshot = self.snapshot(&credential, auth.as_ref(), chosen.as_deref(), None).await?;
+        let outline = Outline::of(&credential);
+        let auth = self.authenticating(&outline, &ConnectWith::AsStored).await?;
+        let snapshot = self.snapshot(&outline, auth.as_ref(), chosen.as_deref(), None).await?;
         let _locks = self.locks(&credential, &snapshot)?;
         self.refuse_open_change(&credential).await?;
         self.vault().check().await?;
         let old = self.current(&credential).await?;
-        let begin =
-            Begun { kind: Kind::Uninstall, strategy: Strategy::TwoPhase, on_failure: OnFailure::Continue, at_once: 1 };
-        self.begin_and_run(&credential, snapshot, begin, Some(old), None, watch).await
+        let begin = Begun::in_order(Kind::Uninstall, OnFailure::Continue);
+        self.begin_and_run(&outline, snapshot, begin, Some(old), None, watch).await
     }
 
     async fn begin_and_run(
         &self,
-        credential: &Credential,
+        credential: &Outline,
         snapshot: Snapshot,
         begin: Begun,
         old: Option<VersionKey>,
         new: Option<VersionKey>,
         watch: Watch,
     ) -> Result<Finished, Error> {
+        let kind = begin.kind;
         let (from, to) = (old.as_ref().map(|old| old.version), new.as_ref().map(|new| new.version));
         let (of, actor, now, taken) = (credential.id, self.actor().clone(), self.now(), snapshot.clone());
         let name = credential.name.clone();
@@ -220,9 +194,19 @@ impl Keywheel {
                         now,
                     },
                 )?;
-                let devices: Vec<&str> = taken.devices.iter().map(|device| device.name.as_str()).collect();
-                let action = Action::new("change-begin", "credential", name)
-                    .with(json!({ "change": id.0, "kind": begin.kind.as_str(), "devices": devices }));
+                for record in left_out(&taken, &begin.left_out, now) {
+                    journal::device::update(transaction, id, &record)?;
+                }
+                let named = |wanted: &dyn Fn(DeviceId) -> bool| -> Vec<&str> {
+                    let devices = taken.devices.iter().filter(|device| wanted(device.id));
+                    devices.map(|device| device.name.as_str()).collect()
+                };
+                let action = Action::new("change-begin", "credential", name).with(json!({
+                    "change": id.0,
+                    "kind": begin.kind.as_str(),
+                    "devices": named(&|_| true),
+                    "left_out": named(&|id| begin.left_out.contains(&id)),
+                }));
                 audit::append(transaction, &action.entry(now, &actor, None))?;
                 Ok(id)
             })
@@ -230,25 +214,33 @@ impl Keywheel {
         let work = self
             .work(WorkPlan {
                 change: Some((id, 1)),
-                kind: begin.kind,
+                kind,
                 credential,
                 snapshot: &snapshot,
                 old,
                 new,
                 events: Some(watch.events.clone()),
                 resumed: false,
+                noting: Noting::Noted,
             })
             .await;
         let change = self.find_change(id).await?;
-        let work = match work {
-            Ok(work) => Arc::new(work),
+        let driver = match work {
+            Ok(work) => {
+                let work = Arc::new(work);
+                self.tell_started(&work, &change);
+                let mut driver = Driver::new(work, change, &[], Some(watch.stop));
+                driver.take_up().await.map(|()| driver)
+            }
+            Err(error) => Err(error),
+        };
+        match driver {
+            Ok(driver) => driver.run().await,
             Err(error) => {
                 self.give_up(id, &error).await?;
-                return Err(error);
+                Err(error)
             }
-        };
-        self.tell_started(&work, &change);
-        Driver::new(work, change, &[], Some(watch.stop)).run().await
+        }
     }
 
     /// Ends a change that could not even be set up.
@@ -267,6 +259,8 @@ impl Keywheel {
         let Some(new_fingerprint) = fingerprint else { return };
         work.tell(What::Started {
             credential: work.credential_name.clone(),
+            kind: change.kind,
+            old_fingerprint: work.old.as_ref().map(VersionKey::fingerprint),
             devices: change.snapshot.devices.iter().map(|device| device.name.clone()).collect(),
             strategy: change.strategy,
             new_fingerprint,
@@ -334,10 +328,52 @@ impl Keywheel {
 }
 
 /// How a change is to be done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Begun {
     kind: Kind,
     strategy: Strategy,
     on_failure: OnFailure,
     at_once: usize,
+    left_out: Vec<DeviceId>,
+}
+
+impl Begun {
+    /// One device after the other, all of them.
+    fn in_order(kind: Kind, on_failure: OnFailure) -> Self {
+        Self { kind, strategy: Strategy::TwoPhase, on_failure, at_once: 1, left_out: Vec::new() }
+    }
+}
+
+/// Refuses to leave out a device that the credential does not have, or the original one: it is always changed first, so
+/// that leaving out all is refused, too.
+fn refuse_leaving_out(
+    credential: &Credential,
+    snapshot: &Snapshot,
+    left_out: &[DeviceId],
+) -> Result<(), RotationError> {
+    for id in left_out {
+        let Some(device) = snapshot.devices.iter().find(|device| device.id == *id) else {
+            return Err(RotationError::NotItsDevice { device: id.to_string() });
+        };
+        if device.id == credential.original_device {
+            return Err(RotationError::OriginalLeftOut { device: device.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// What stands in the journal of the devices that are left out, from the beginning.
+fn left_out(snapshot: &Snapshot, left_out: &[DeviceId], now: Timestamp) -> Vec<DeviceRecord> {
+    let devices = snapshot.devices.iter().enumerate().filter(|(_, device)| left_out.contains(&device.id));
+    let record = |(position, device): (usize, &SnapshotDevice)| DeviceRecord {
+        device: device.id,
+        position,
+        state: DeviceState::Unchanged,
+        standing: Standing::LeftOut,
+        stage: None,
+        cause: Some(Report::of(&RotationError::LeftOut { device: device.name.clone() })),
+        accepts: Vec::new(),
+        at: now,
+    };
+    devices.map(record).collect()
 }

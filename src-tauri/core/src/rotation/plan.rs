@@ -5,14 +5,19 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{RotationError, Work, event::Event, work, work::VersionKey};
+use super::{
+    ConnectWith, RotationError, Work,
+    event::Event,
+    work,
+    work::{Noting, VersionKey},
+};
 use crate::{
     catalogue::{
         Authentication, Credential, CredentialId, DeviceId, Kind as CredentialKind, Settings, credential, device,
     },
     error::Error,
     journal::{ChangeId, Kind, Snapshot, SnapshotDevice, SnapshotJump},
-    key::{Algorithm, PrivateKey},
+    key::{Algorithm, PrivateKey, PublicKey},
     keywheel::Keywheel,
     remote::{Connector, Secret, Timeouts},
 };
@@ -20,26 +25,24 @@ use crate::{
 impl Keywheel {
     /// A credential that may be worked with: a key, and not switched off.
     pub(super) async fn key_credential(&self, name: &str) -> Result<Credential, Error> {
-        let credential = self.find_credential(name).await?;
-        if credential.kind != CredentialKind::SshKey {
-            return Err(RotationError::NotAKey { credential: credential.name }.into());
-        }
-        if !credential.enabled {
-            return Err(RotationError::Disabled { credential: credential.name }.into());
-        }
-        Ok(credential)
+        usable(self.find_credential(name).await?)
     }
 
-    /// The credential that authenticates: the one named, else the credential's own setting.
+    /// As [`Keywheel::key_credential`], by its number.
+    pub(super) async fn key_credential_of(&self, id: CredentialId) -> Result<Credential, Error> {
+        usable(self.credential(id).await?)
+    }
+
+    /// The credential that authenticates; none: the key itself.
     pub(super) async fn authenticating(
         &self,
-        changed: &Credential,
-        auth_with: Option<&str>,
+        changed: &Outline,
+        connect_with: &ConnectWith,
     ) -> Result<Option<Credential>, Error> {
-        let other = match (auth_with, changed.authentication) {
-            (Some(name), _) => Some(self.find_credential(name).await?),
-            (None, Authentication::Credential(id)) if changed.automatic_change => Some(self.credential(id).await?),
-            (None, _) => None,
+        let other = match (connect_with, changed.authentication) {
+            (ConnectWith::Credential(name), _) => Some(self.find_credential(name).await?),
+            (ConnectWith::AsStored, Authentication::Credential(id)) => Some(self.credential(id).await?),
+            (ConnectWith::AsStored | ConnectWith::Itself, _) => None,
         };
         match other {
             Some(other) if other.id == changed.id => {
@@ -53,13 +56,13 @@ impl Keywheel {
     /// Takes down what a change will go by.
     pub(super) async fn snapshot(
         &self,
-        changed: &Credential,
+        changed: &Outline,
         auth: Option<&Credential>,
         chosen: Option<&[DeviceId]>,
         options: Option<&str>,
     ) -> Result<Snapshot, Error> {
         let mut devices = Vec::new();
-        for id in changed.devices_in_order() {
+        for id in changed.devices.iter().copied() {
             if chosen.is_none_or(|chosen| chosen.contains(&id)) {
                 devices.push(self.snapshot_device(id, changed, auth).await?);
             }
@@ -76,7 +79,7 @@ impl Keywheel {
     async fn snapshot_device(
         &self,
         id: DeviceId,
-        changed: &Credential,
+        changed: &Outline,
         auth: Option<&Credential>,
     ) -> Result<SnapshotDevice, Error> {
         let found = self.read(move |connection| device::by_id(connection, id)).await?;
@@ -85,9 +88,13 @@ impl Keywheel {
             Some(jump) => {
                 let device = Box::pin(self.snapshot_device(jump, changed, auth)).await?;
                 // The credential being used is the preset, where the jump device is one of its devices.
-                let preset = auth.into_iter().chain([changed]).find(|used| used.devices.contains(&jump));
-                let credential = found.jump_with.or(preset.map(|used| used.id)).ok_or_else(|| {
-                    RotationError::NoJumpCredential { device: found.name.clone(), jump: device.name.clone() }
+                let preset = match auth {
+                    Some(auth) if auth.devices.contains(&jump) => Some(auth.id),
+                    _ => changed.devices.contains(&jump).then_some(changed.id),
+                };
+                let credential = found.jump_with.or(preset).ok_or_else(|| RotationError::NoJumpCredential {
+                    device: found.name.clone(),
+                    jump: device.name.clone(),
                 })?;
                 Some(Box::new(SnapshotJump { device, credential }))
             }
@@ -144,7 +151,7 @@ impl Keywheel {
             }
         }
         let reached = plan.new.as_ref().map(|new| new.version);
-        let older = plan.credential.key_versions.iter().filter(|version| Some(version.version) != reached);
+        let older = plan.credential.versions.iter().filter(|(version, _)| Some(*version) != reached);
         Ok(Work {
             keywheel: self.clone(),
             change: plan.change,
@@ -152,7 +159,7 @@ impl Keywheel {
             credential: plan.credential.id,
             credential_name: plan.credential.name.clone(),
             username: plan.snapshot.username.clone(),
-            older: older.map(|version| version.public_key.clone()).collect(),
+            older: older.map(|(_, public)| public.clone()).collect(),
             new: plan.new,
             old: plan.old,
             options: plan.snapshot.options.clone(),
@@ -161,6 +168,7 @@ impl Keywheel {
             connector: Connector::new(timeouts),
             events: plan.events,
             resumed: plan.resumed,
+            noting: plan.noting,
         })
     }
 
@@ -182,16 +190,62 @@ impl Keywheel {
     }
 }
 
+fn usable(credential: Credential) -> Result<Credential, Error> {
+    if credential.kind != CredentialKind::SshKey {
+        return Err(RotationError::NotAKey { credential: credential.name }.into());
+    }
+    if !credential.enabled {
+        return Err(RotationError::Disabled { credential: credential.name }.into());
+    }
+    Ok(credential)
+}
+
 /// What [`Keywheel::work`] puts together.
 pub(super) struct WorkPlan<'a> {
     pub(super) change: Option<(ChangeId, u32)>,
     pub(super) kind: Kind,
-    pub(super) credential: &'a Credential,
+    pub(super) credential: &'a Outline,
     pub(super) snapshot: &'a Snapshot,
     pub(super) old: Option<VersionKey>,
     pub(super) new: Option<VersionKey>,
     pub(super) events: Option<UnboundedSender<Event>>,
     pub(super) resumed: bool,
+    pub(super) noting: Noting,
+}
+
+/// What a change, or a look, goes by of a credential: as it is saved, or as a form has it.
+#[derive(Debug, Clone)]
+pub(super) struct Outline {
+    pub(super) id: CredentialId,
+    pub(super) name: String,
+    pub(super) username: String,
+    /// The devices in the order of change.
+    pub(super) devices: Vec<DeviceId>,
+    /// What it connects with where the person does not say otherwise.
+    pub(super) authentication: Authentication,
+    /// The versions of its key.
+    pub(super) versions: Vec<(u32, PublicKey)>,
+}
+
+impl Outline {
+    /// Stands for the number of a credential that was not saved yet; those that are saved count from 1.
+    pub(super) const UNSAVED: CredentialId = CredentialId(0);
+
+    /// A credential as it is saved.
+    pub(super) fn of(credential: &Credential) -> Self {
+        let versions = credential.key_versions.iter();
+        Self {
+            id: credential.id,
+            name: credential.name.clone(),
+            username: credential.username.clone(),
+            devices: credential.devices_in_order(),
+            authentication: match credential.authentication {
+                other @ Authentication::Credential(_) if credential.automatic_change => other,
+                _ => Authentication::Itself,
+            },
+            versions: versions.map(|version| (version.version, version.public_key.clone())).collect(),
+        }
+    }
 }
 
 /// The credentials that enter the jump devices of a change, each once.

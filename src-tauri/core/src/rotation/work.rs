@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     audit::Action,
-    catalogue::{CredentialId, DeviceId, device, key_version, key_version::Happening},
+    catalogue::{CredentialId, DeviceId, VersionState, device, key_version, key_version::Happening},
     clock::rfc3339,
     error::{Error, Explain, Report},
     journal::{
@@ -88,6 +88,17 @@ pub(super) struct Work {
     pub(super) events: Option<UnboundedSender<Event>>,
     /// Whether an earlier process has worked on this change, so that any version may be met.
     pub(super) resumed: bool,
+    /// Whether the catalogue gets to know what the devices accept.
+    pub(super) noting: Noting,
+}
+
+/// Whether the catalogue gets to know which keys the devices accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noting {
+    /// It does.
+    Noted,
+    /// It does not: what is looked at is not what is saved.
+    NotNoted,
 }
 
 impl Work {
@@ -150,7 +161,8 @@ impl Work {
         let missing =
             || RotationError::NoJumpCredential { device: snapshot.name.clone(), jump: jump.device.name.clone() };
         let (username, secrets) = if jump.credential == self.credential {
-            (self.username.clone(), self.own_secrets(true))
+            // The key of a mere look stands nowhere yet.
+            (self.username.clone(), self.own_secrets(self.change.is_some()))
         } else {
             let found = self.jumps.iter().find(|(credential, ..)| *credential == jump.credential);
             let (_, username, secrets) = found.ok_or_else(missing)?;
@@ -158,6 +170,11 @@ impl Work {
         };
         let route = Box::pin(self.route(&jump.device)).await?;
         Ok(Route { target, jump: Some(Arc::new(Jump { route, username, secrets })) })
+    }
+
+    /// Whether a device may be connected to, as the catalogue says now.
+    pub(super) async fn is_enabled(&self, id: DeviceId) -> Result<bool, Error> {
+        Ok(self.keywheel.read(move |connection| device::by_id(connection, id)).await?.enabled)
     }
 
     async fn target(&self, snapshot: &SnapshotDevice) -> Result<Target, Error> {
@@ -226,6 +243,24 @@ impl Work {
         };
         let now = self.now();
         self.write(move |transaction| Ok(journal::effect::conclude(transaction, effect, &result, now)?)).await
+    }
+
+    /// Writes down that a version of the key logged in while its device was looked at; what a change meets stands in its
+    /// journal.
+    pub(super) async fn note_entered(&self, device: DeviceId, version: u32) -> Result<(), Error> {
+        if self.change.is_some() || self.noting == Noting::NotNoted {
+            return Ok(());
+        }
+        let (credential, now) = (self.credential, self.now());
+        self.write(move |transaction| {
+            // No lock is held meanwhile: what a change has replaced since may be refused by now.
+            let versions = key_version::of(transaction, credential)?;
+            if versions.iter().any(|known| known.version == version && known.state == VersionState::Current) {
+                key_version::note(transaction, credential, version, device, Happening::Accepted, now)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Writes down what a device answered about a version of the key.

@@ -11,7 +11,7 @@ use keywheel_core::clock::SystemClock;
 use keywheel_core::credential::{NewCredential, NewSecret};
 use keywheel_core::key::{Algorithm, PrivateKey, PublicKey};
 use keywheel_core::rotation::decide::Outcome;
-use keywheel_core::rotation::{Finished, Rotate};
+use keywheel_core::rotation::{ConnectWith, Finished, Rotate};
 use keywheel_core::vault::OsKeyring;
 use keywheel_fleet::keyring::PrivateKeyring;
 use keywheel_fleet::{Trouble, watch};
@@ -105,7 +105,7 @@ async fn set_up(keywheel: &Keywheel, devices: &[Device]) -> Result<PublicKey, Tr
 
 async fn check(keywheel: &Keywheel, screen: &mut Screen) -> Result<(), Trouble> {
     screen.heading("Check", &format!("keywheel check {CREDENTIAL}"))?;
-    for finding in keywheel.check(CREDENTIAL, None).await? {
+    for finding in keywheel.check(CREDENTIAL, &ConnectWith::AsStored).await? {
         let state = match finding.ready {
             true => screen.paint(Paint::Good, "✓ ready    "),
             false => screen.paint(Paint::Danger, "✗ not ready"),

@@ -104,4 +104,19 @@ impl Explain for ImportError {
     fn class(&self) -> Class {
         Class::BadInput
     }
+
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Port { .. } => Some("port"),
+            Self::HostKey { .. } => Some("host_key"),
+            Self::Twice { .. } => Some("name"),
+            Self::NotUtf8 { .. }
+            | Self::Empty
+            | Self::MissingColumn { .. }
+            | Self::UnknownColumn { .. }
+            | Self::Cells { .. }
+            | Self::Csv { .. }
+            | Self::Changed => None,
+        }
+    }
 }

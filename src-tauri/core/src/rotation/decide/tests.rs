@@ -74,7 +74,8 @@ impl Simulation {
                     if self.facts.strategy == Strategy::TwoPhase {
                         for device in &self.facts.devices {
                             assert!(
-                                device.standing == Standing::Proven || device.trouble.is_some(),
+                                matches!(device.standing, Standing::Proven | Standing::LeftOut)
+                                    || device.trouble.is_some(),
                                 "the last device must be proven before the old key is taken out anywhere"
                             );
                         }
@@ -99,6 +100,7 @@ impl Simulation {
 
     fn begin(&mut self, task: Task) {
         let index = task.device();
+        assert_ne!(self.facts.devices[index].standing, Standing::LeftOut, "nothing is done where a person said so");
         assert!(!self.facts.devices[index].busy, "one task a device");
         let writing = self.running.iter().filter(|task| !matches!(task, Task::Check(_))).count();
         if matches!(task, Task::Check(_)) {
@@ -131,7 +133,7 @@ impl Simulation {
     /// The original device is through first; the others follow by their place, at most at-once apart.
     fn assert_order(&self, index: usize, through: impl Fn(&DeviceFacts) -> bool) {
         for (earlier, device) in self.facts.devices.iter().enumerate().take(index) {
-            let is_through = through(device) || device.trouble.is_some();
+            let is_through = through(device) || device.trouble.is_some() || device.standing == Standing::LeftOut;
             assert!(
                 is_through || (device.busy && self.facts.at_once > 1 && earlier > 0),
                 "device {index} begins before device {earlier} is through"
@@ -259,6 +261,47 @@ fn stopping_before_a_write_fails_and_after_one_interrupts() {
     assert_eq!(next(&begun), Next::End(Outcome::Interrupted));
 }
 
+/// A change with this device left out.
+fn without(index: usize, facts: Facts) -> Facts {
+    let mut facts = facts;
+    facts.devices[index].standing = Standing::LeftOut;
+    facts
+}
+
+#[test]
+fn a_device_that_is_left_out_is_not_touched_and_the_change_is_partly_done() {
+    for strategy in [Strategy::TwoPhase, Strategy::DeviceByDevice] {
+        for on_failure in [OnFailure::RollBack, OnFailure::Continue] {
+            let mut simulation = Simulation::new(without(1, Facts { strategy, on_failure, ..facts(3) }), vec![]);
+            assert_eq!(simulation.run(), Outcome::PartlyChanged, "one device is still on the old key");
+            assert_eq!(simulation.standings(), [Standing::Changed, Standing::LeftOut, Standing::Changed]);
+        }
+    }
+}
+
+#[test]
+fn a_device_that_is_left_out_does_not_keep_a_change_from_going_back() {
+    let fates = vec![Fate::Well, Fate::Well, Fate::Well, Fate::Fails];
+    let mut simulation = Simulation::new(without(1, facts(3)), fates);
+    assert_eq!(simulation.run(), Outcome::RolledBack);
+    assert_eq!(simulation.standings(), [Standing::Back, Standing::LeftOut, Standing::Back]);
+}
+
+#[test]
+fn a_device_that_was_left_out_is_brought_onto_the_key_by_a_retry() {
+    for strategy in [Strategy::TwoPhase, Strategy::DeviceByDevice] {
+        let mut simulation = Simulation::new(without(2, Facts { strategy, ..facts(3) }), vec![]);
+        simulation.run();
+        let mut again = Simulation::new(simulation.facts, vec![]);
+        for device in &mut again.facts.devices {
+            device.checked = false;
+        }
+        again.facts.devices[2].standing = Standing::Waiting;
+        assert_eq!(again.run(), Outcome::Changed);
+        assert_eq!(again.log, [Task::Check(2), Task::Add(2), Task::Remove(2)], "the others are through");
+    }
+}
+
 #[test]
 fn an_installation_ends_when_every_device_is_proven() {
     let mut simulation = Simulation::new(Facts { phases: Phases::AddOnly, stored: true, ..facts(2) }, vec![]);
@@ -310,11 +353,15 @@ proptest! {
             prop_oneof![8 => Just(Fate::Well), 2 => Just(Fate::Fails), 1 => Just(Fate::KeepsOldKey)],
             0..40,
         ),
+        left_out in proptest::collection::vec(proptest::bool::weighted(0.2), 6),
     ) {
         let strategy = if device_by_device { Strategy::DeviceByDevice } else { Strategy::TwoPhase };
         let on_failure = if goes_on { OnFailure::Continue } else { OnFailure::RollBack };
-        let mut simulation =
-            Simulation::new(Facts { strategy, on_failure, at_once, phases, ..facts(count) }, fates);
+        let mut facts = Facts { strategy, on_failure, at_once, phases, ..facts(count) };
+        for (device, left_out) in facts.devices.iter_mut().skip(1).zip(left_out) {
+            device.standing = if left_out { Standing::LeftOut } else { Standing::Waiting };
+        }
+        let mut simulation = Simulation::new(facts, fates);
         let outcome = simulation.run();
         let standings = simulation.standings();
         let touched = standings.iter().any(|standing| standing.is_touched());

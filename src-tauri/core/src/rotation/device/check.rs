@@ -79,12 +79,14 @@ impl DeviceRun {
     }
 
     async fn look(&mut self) -> Result<Found, Failure> {
-        if !self.snapshot.enabled {
+        // Whoever switched it on since wants it to be retried.
+        if !self.snapshot.enabled && !self.work.is_enabled(self.snapshot.id).await? {
             return Err(Failure::Cause(Report {
                 code: "device-disabled".into(),
                 message: format!("The device \"{}\" is disabled.", self.name()),
                 hint: "Switch it on, or take it off the credential.".into(),
                 subject: Some(self.name().to_owned()),
+                field: None,
             }));
         }
         self.enter().await?;
@@ -185,6 +187,7 @@ impl DeviceRun {
                 ),
                 hint: "Take the device off one of the two credentials, or make them one.".into(),
                 subject: Some(self.name().to_owned()),
+                field: None,
             });
             found.finding.ready = false;
         }
@@ -199,7 +202,10 @@ impl DeviceRun {
             return Ok(());
         }
         match self.enter_with(&work, &work.username, &work.own_secrets(work.resumed)).await {
-            Ok(session) => session.close().await,
+            Ok(session) => {
+                session.close().await;
+                self.note_entered().await?;
+            }
             Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
                 found.finding.problems.push(cause);
                 found.finding.ready = false;
@@ -244,6 +250,7 @@ impl DeviceRun {
                 hint: "Change the key through another credential, or take the forced command or nologin shell away."
                     .into(),
                 subject: Some(self.name().to_owned()),
+                field: None,
             })),
             Err(error) => Err(error.into()),
         }

@@ -2,6 +2,7 @@
 
 use super::DeviceRun;
 use super::Failure;
+use crate::device::Contact;
 use crate::error::Report;
 use crate::journal::DeviceState;
 use crate::journal::Proof;
@@ -22,6 +23,7 @@ use crate::rotation::work::VersionKey;
 use crate::rotation::work::answered;
 use crate::rotation::work::unanswered;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::time::sleep;
 
 impl DeviceRun {
@@ -29,7 +31,9 @@ impl DeviceRun {
         let route = work.route(&self.snapshot).await?;
         let mut turned_away = work.turned_away_pauses().into_iter();
         loop {
-            match work.connector.connect(&route).await {
+            let connected = work.connector.connect(&route).await;
+            self.note_contact(connected.as_ref().err()).await;
+            match connected {
                 Err(RemoteError::TurnedAway { device }) => {
                     let Some(pause) = turned_away.next() else {
                         return Err(RemoteError::TurnedAway { device }.into());
@@ -44,6 +48,21 @@ impl DeviceRun {
                 Err(error) => return Err(error.into()),
                 Ok(connection) => return Ok(connection),
             }
+        }
+    }
+
+    /// Lets the catalogue know what a connection has shown: a pinned key once, another key every time.
+    async fn note_contact(&self, error: Option<&RemoteError>) {
+        let mut way = vec![(self.snapshot.id, self.name())];
+        let mut jump = &self.snapshot.jump;
+        while let Some(next) = jump {
+            way.push((next.device.id, next.device.name.as_str()));
+            jump = &next.device.jump;
+        }
+        let contacts = Contact::of(&way, error);
+        let known = error.is_none() && self.contact_noted.swap(true, Ordering::Relaxed);
+        if !known {
+            self.work.keywheel.note_contacts(contacts).await;
         }
     }
 
@@ -82,7 +101,18 @@ impl DeviceRun {
             }
             Authentication::Other { username, secret, .. } => (username.clone(), vec![secret.clone()]),
         };
-        self.enter_with(work, &username, &secrets).await
+        let session = self.enter_with(work, &username, &secrets).await?;
+        if matches!(work.authentication, Authentication::Itself) {
+            self.note_entered().await?;
+        }
+        Ok(session)
+    }
+
+    /// Tells the catalogue that the key logged in: a look offers one version only.
+    pub(super) async fn note_entered(&self) -> Result<(), Failure> {
+        let (old, new) = (self.work.old.as_ref(), self.work.new.as_ref());
+        let Some(key) = old.or(new) else { return Ok(()) };
+        Ok(self.work.note_entered(self.snapshot.id, key.version).await?)
     }
 
     /// Logs in with the first of these secrets that is accepted, on as many connections as the server makes it.
@@ -98,6 +128,7 @@ impl DeviceRun {
                     message: format!("The device \"{}\" offers no key login to \"{username}\".", self.name()),
                     hint: "Switch PubkeyAuthentication on in the device's sshd_config.".into(),
                     subject: Some(self.name().to_owned()),
+                    field: None,
                 }));
             }
             match connection.enter(username, left).await? {
@@ -118,6 +149,7 @@ impl DeviceRun {
             message: format!("The connection to \"{}\" is gone.", self.name()),
             hint: "Check the network to the device, then try again.".into(),
             subject: Some(self.name().to_owned()),
+            field: None,
         }
     }
 
@@ -196,6 +228,7 @@ impl DeviceRun {
             hint: "Look at sshd's log there: StrictModes, PubkeyAcceptedAlgorithms and from= are the usual causes."
                 .into(),
             subject: Some(self.name().to_owned()),
+            field: None,
         }
     }
 

@@ -122,6 +122,7 @@ impl DeviceRun {
                     hint: "Look for a second file (AuthorizedKeysFile), an AuthorizedKeysCommand, or another writer."
                         .into(),
                     subject: Some(self.name().to_owned()),
+                    field: None,
                 };
                 work.stage(self.name(), Stage::Refuse, StageState::Failed, cause.message.clone());
                 Err(Failure::OldKeyAccepted(cause))

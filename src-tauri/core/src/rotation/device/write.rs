@@ -113,6 +113,7 @@ impl DeviceRun {
                 message: format!("On \"{}\", {path}: {error}", self.name()),
                 hint: error.hint(),
                 subject: Some(self.name().to_owned()),
+                field: None,
             })
         })?;
         if planned.changes_nothing() {

@@ -12,11 +12,11 @@ use crate::{
     journal::{self, Change, ChangeId, ChangeState, JournalError, Kind},
     keywheel::Keywheel,
     rotation::{
-        Finished, RotationError, Watch,
+        Finished, RotationError, Watch, changes,
         decide::{Direction, Standing},
         driver::Driver,
-        plan::WorkPlan,
-        work::VersionKey,
+        plan::{Outline, WorkPlan},
+        work::{Noting, VersionKey},
     },
 };
 
@@ -104,11 +104,16 @@ impl Keywheel {
             Some(direction) => direction,
             None => change.direction,
         };
-        let now = self.now();
+        let is_retry = state == ChangeState::PartlyChanged && direction == Direction::Forward;
+        let (now, devices) = (self.now(), credential.devices.clone());
         let epoch = self
             .database()
             .run_write(move |transaction| -> Result<u32, JournalError> {
                 let epoch = journal::change::take_up(transaction, id, direction)?;
+                if is_retry {
+                    // From here on they belong to it, also when it is broken off and resumed.
+                    journal::device::bring_along(transaction, id, &devices, now)?;
+                }
                 if stored {
                     journal::change::set_stored(transaction, id, epoch, now)?;
                 }
@@ -123,12 +128,13 @@ impl Keywheel {
             .work(WorkPlan {
                 change: Some((id, epoch)),
                 kind: change.kind,
-                credential: &credential,
+                credential: &Outline::of(&credential),
                 snapshot: &snapshot,
                 old,
                 new,
                 events: Some(watch.events.clone()),
                 resumed: true,
+                noting: Noting::Noted,
             })
             .await?;
         let work = Arc::new(work);
@@ -187,12 +193,7 @@ impl Keywheel {
             .run_read(move |connection| journal::change::list_of(connection, of))
             .await?
             .into_iter()
-            .find(|other| {
-                // What ended with every device as before does not stand.
-                let stands =
-                    !matches!(other.state, ChangeState::Failed | ChangeState::RolledBack | ChangeState::Cancelled);
-                stands && matches!(other.kind, Kind::Rotate | Kind::Undo)
-            });
+            .find(changes::stands);
         if newest.is_some_and(|newest| newest.id != id) {
             return Err(forbidden("a newer change stands").into());
         }
@@ -213,13 +214,15 @@ impl Keywheel {
             Some(id) => Some(self.credential(id).await?),
             None => None,
         };
-        let snapshot = self.snapshot(&credential, auth.as_ref(), None, None).await?;
+        let outline = Outline::of(&credential);
+        let snapshot = self.snapshot(&outline, auth.as_ref(), None, None).await?;
         let begin = Begun {
             kind: Kind::Undo,
             strategy: change.strategy,
             on_failure: change.on_failure,
             at_once: change.at_once,
+            left_out: Vec::new(),
         };
-        self.begin_and_run(&credential, snapshot, begin, Some(old), Some(new), watch).await
+        self.begin_and_run(&outline, snapshot, begin, Some(old), Some(new), watch).await
     }
 }

@@ -2,7 +2,7 @@
 
 /// Switches core dumps off, since a dump would hold private keys, and keeps what is written from everybody else.
 #[cfg(unix)]
-pub(crate) fn harden() {
+pub fn harden() {
     use nix::sys::resource::{Resource, setrlimit};
     use nix::sys::stat::{Mode, umask};
 
@@ -13,7 +13,7 @@ pub(crate) fn harden() {
 
 /// Does nothing: Windows writes no dumps of a program unless its administrator asks for them, and has no umask.
 #[cfg(not(unix))]
-pub(crate) fn harden() {}
+pub fn harden() {}
 
 #[cfg(all(test, unix))]
 mod tests {

@@ -1,0 +1,239 @@
+//! Credentials.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use keywheel_core::Keywheel;
+use keywheel_core::catalogue::{CredentialId, DeviceId, Kind, PersonId, PolicyId};
+use keywheel_core::credential::{
+    Automatic, CredentialDetails, CredentialRow, DeviceTruth, EditCredential, NewCredential, NewSecret, Standing,
+};
+use keywheel_core::key::PrivateKey;
+use keywheel_core::rotation::accepts::Accepts;
+use keywheel_core::rotation::changes::ChangeView;
+use serde::{Deserialize, Serialize};
+use tauri::{Runtime, State, WebviewWindow};
+use ts_rs::TS;
+
+use crate::desk::{Desk, Draft, Notice};
+use crate::error::{Answer, DeskError, report};
+use crate::files;
+use crate::secret::Secret;
+
+/// The form of a credential, whole.
+#[derive(Debug, Deserialize, TS)]
+pub(crate) struct CredentialForm {
+    /// The name.
+    pub(crate) name: String,
+    /// The account on the devices.
+    pub(crate) username: String,
+    /// What kind of secret it is; fixed once it is saved.
+    pub(crate) kind: Kind,
+    /// The device it is created for.
+    pub(crate) original_device: Option<DeviceId>,
+    /// Whether it is changed and used to authenticate.
+    pub(crate) enabled: bool,
+    /// Tags.
+    pub(crate) tags: Vec<String>,
+    /// The person responsible.
+    pub(crate) owner: Option<PersonId>,
+    /// How it changes by itself.
+    pub(crate) automatic: Automatic,
+    /// The policy; none: "Standard".
+    pub(crate) policy: Option<PolicyId>,
+    /// The devices.
+    pub(crate) devices: Vec<DeviceId>,
+    /// The secret of a new credential, or another password; none: the one that is stored stays.
+    pub(crate) secret: Option<FormSecret>,
+}
+
+/// The secret in a form.
+#[derive(Debug, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FormSecret {
+    /// A key that is a draft.
+    Key(u32),
+    /// A password that was typed.
+    Password(Secret),
+}
+
+/// All that the page of a credential shows.
+#[derive(Debug, Clone, PartialEq, Serialize, TS)]
+#[ts(rename = "CredentialDetails")]
+pub(crate) struct CredentialPage {
+    /// What lists show of it.
+    pub(crate) credential: CredentialRow,
+    /// The picture of the current key's fingerprint.
+    pub(crate) randomart: Option<String>,
+    /// The devices because of which the username is fixed.
+    pub(crate) username_fixed: Vec<String>,
+    /// What each device is known to accept.
+    pub(crate) truth: Vec<DeviceTruth>,
+    /// The other credentials that have the key.
+    pub(crate) others_with_key: Vec<String>,
+    /// Its changes, newest first.
+    pub(crate) changes: Vec<ChangeView>,
+}
+
+/// A policy to choose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+pub(crate) struct PolicyChoice {
+    /// The number.
+    pub(crate) id: PolicyId,
+    /// The name.
+    pub(crate) name: String,
+}
+
+/// Lists the credentials.
+#[tauri::command]
+pub(crate) async fn credentials(desk: State<'_, Arc<Desk>>) -> Answer<Vec<CredentialRow>> {
+    desk.keywheel()?.credential_rows().await.map_err(report)
+}
+
+/// Shows a credential.
+#[tauri::command]
+pub(crate) async fn credential(desk: State<'_, Arc<Desk>>, id: CredentialId) -> Answer<CredentialPage> {
+    let keywheel = desk.keywheel()?;
+    let details = keywheel.credential_details(id).await.map_err(report)?;
+    let changes = keywheel.change_views_of(id).await.map_err(report)?;
+    let CredentialDetails { row, randomart, username_fixed, truth, others_with_key, .. } = details;
+    Ok(CredentialPage { credential: row, randomart, username_fixed, truth, others_with_key, changes })
+}
+
+/// Adds a credential, or gives one these fields; answers its ID.
+#[tauri::command]
+pub(crate) async fn save_credential(
+    desk: State<'_, Arc<Desk>>,
+    id: Option<CredentialId>,
+    form: CredentialForm,
+    standing: Standing,
+) -> Answer<CredentialId> {
+    let keywheel = desk.keywheel()?;
+    match id {
+        None => add(&desk, &keywheel, form).await,
+        Some(id) => edit(&desk, &keywheel, id, form, standing).await.map(|()| id),
+    }
+}
+
+async fn add(desk: &Desk, keywheel: &Keywheel, form: CredentialForm) -> Answer<CredentialId> {
+    let missing = |what, field| report(DeskError::Missing { what, field });
+    let original_device = form.original_device.ok_or_else(|| missing("The original device", "original_device"))?;
+    let (secret, draft) = match (form.kind, form.secret) {
+        (Kind::SshKey, Some(FormSecret::Key(draft))) => (key(desk, draft)?, Some(draft)),
+        (Kind::Password, Some(FormSecret::Password(password))) => (NewSecret::Password(password.into_inner()), None),
+        (Kind::SshKey, _) => return Err(missing("The key", "secret")),
+        (Kind::Password, _) => return Err(missing("The password", "password")),
+    };
+    let new = NewCredential {
+        name: form.name,
+        username: form.username,
+        original_device,
+        devices: form.devices,
+        owner: form.owner,
+        tags: form.tags,
+        enabled: form.enabled,
+        automatic: form.automatic,
+        policy: form.policy,
+        secret,
+    };
+    let added = desk.changed(keywheel.add_credential(new).await)?;
+    // Only now: where the form is refused, the key stays for the next try.
+    if let Some(draft) = draft {
+        desk.drafts().forget(draft);
+    }
+    Ok(added.id)
+}
+
+/// The draft's key pair once more, for the core to take: the draft itself is kept until the credential is saved.
+fn key(desk: &Desk, draft: u32) -> Answer<NewSecret> {
+    let drafts = desk.drafts();
+    let again = |key: &PrivateKey| PrivateKey::from_secret_bytes(&key.to_secret_bytes()).map_err(report);
+    match drafts.find(draft).map_err(report)? {
+        Draft::Generated(key) => Ok(NewSecret::Generated(again(key)?)),
+        Draft::Imported { key, from } => Ok(NewSecret::Imported { key: again(key)?, from: from.clone() }),
+        Draft::Encrypted { .. } | Draft::Csv { .. } => Err(report(DeskError::DraftUnfit)),
+    }
+}
+
+async fn edit(
+    desk: &Desk,
+    keywheel: &Keywheel,
+    id: CredentialId,
+    form: CredentialForm,
+    standing: Standing,
+) -> Answer<()> {
+    let password = match form.secret {
+        None => None,
+        Some(FormSecret::Password(password)) => Some(password.into_inner()),
+        // A key is changed on its devices, not replaced here.
+        Some(FormSecret::Key(_)) => return Err(report(DeskError::DraftUnfit)),
+    };
+    let edit = EditCredential {
+        name: Some(form.name),
+        username: Some(form.username),
+        original_device: form.original_device,
+        devices: Some(form.devices),
+        owner: Some(form.owner),
+        tags: Some(form.tags),
+        enabled: Some(form.enabled),
+        automatic: Some(form.automatic),
+        policy: form.policy,
+    };
+    desk.changed(keywheel.edit_credential(id, edit, standing).await)?;
+    if let Some(password) = password {
+        desk.changed(keywheel.set_password(id, password).await)?;
+    }
+    Ok(())
+}
+
+/// Removes a credential and destroys its secrets.
+#[tauri::command]
+pub(crate) async fn remove_credential(desk: State<'_, Arc<Desk>>, id: CredentialId, standing: Standing) -> Answer<()> {
+    let removed = desk.keywheel()?.remove_credential(id, standing).await;
+    // Also where the keyring failed half-way the credential is gone.
+    desk.notices.tell(Notice::Catalogue);
+    removed.map(drop).map_err(report)
+}
+
+/// Says whether a credential is changed and used to authenticate.
+#[tauri::command]
+pub(crate) async fn set_credential_enabled(desk: State<'_, Arc<Desk>>, id: CredentialId, enabled: bool) -> Answer<()> {
+    let edit = EditCredential { enabled: Some(enabled), ..EditCredential::default() };
+    desk.changed(desk.keywheel()?.edit_credential(id, edit, Standing::Refuse).await).map(drop)
+}
+
+/// Asks each device of a credential which key versions it accepts now.
+#[tauri::command]
+pub(crate) async fn accepts(desk: State<'_, Arc<Desk>>, id: CredentialId) -> Answer<Vec<Accepts>> {
+    let keywheel = desk.keywheel()?;
+    let name = keywheel.credential(id).await.map_err(report)?.name;
+    desk.changed(keywheel.accepts(&name).await)
+}
+
+/// Lets the person choose a file and writes the private key to it; answers its path.
+#[tauri::command]
+pub(crate) async fn reveal_key<R: Runtime>(
+    window: WebviewWindow<R>,
+    desk: State<'_, Arc<Desk>>,
+    id: CredentialId,
+    name: String,
+    passphrase: Option<Secret>,
+) -> Answer<Option<String>> {
+    match files::to_write(&window, &name).await {
+        Some(path) => reveal(&desk, id, &path, passphrase).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn reveal(desk: &Desk, id: CredentialId, path: &Path, passphrase: Option<Secret>) -> Answer<String> {
+    let passphrase = passphrase.map(Secret::into_inner);
+    desk.keywheel()?.reveal_key(id, path, passphrase).await.map_err(report)?;
+    Ok(path.display().to_string())
+}
+
+/// Lists the policies.
+#[tauri::command]
+pub(crate) async fn policies(desk: State<'_, Arc<Desk>>) -> Answer<Vec<PolicyChoice>> {
+    let policies = desk.keywheel()?.policies().await.map_err(report)?;
+    Ok(policies.into_iter().map(|policy| PolicyChoice { id: policy.id, name: policy.name }).collect())
+}

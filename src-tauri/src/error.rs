@@ -1,0 +1,153 @@
+//! What can go wrong in the window's shell itself.
+
+use std::io;
+use std::path::PathBuf;
+
+use keywheel_core::error::{Class, Explain, Report};
+use keywheel_core::key::KeyError;
+
+/// Why the shell can't do what the window asks for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum DeskError {
+    /// The environment names no home.
+    #[error("It is not known where the database lies, because this account has no home folder.")]
+    NoDataDir,
+    /// A draft was saved, dropped, or pushed out by newer ones.
+    #[error("The key or file that was chosen is no longer in memory.")]
+    DraftGone,
+    /// A draft is of another kind than what is asked of it.
+    #[error("What was chosen can't be used for this.")]
+    DraftUnfit,
+    /// A file can't be read.
+    #[error("The file {} can't be read: {source}.", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// A file is larger than anything of its kind.
+    #[error("The file {} is too large: more than {most} bytes.", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most.
+        most: u64,
+    },
+    /// A chosen file holds no key that can be used.
+    #[error("{}: {source}", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: KeyError,
+    },
+    /// What the clipboard holds is no key that can be used.
+    #[error("The clipboard's text can't be used: {source}")]
+    Pasted {
+        /// Why not.
+        source: KeyError,
+    },
+    /// The clipboard can't be used.
+    #[error("The clipboard can't be used: {source}.")]
+    Clipboard {
+        /// What the system answered.
+        source: arboard::Error,
+    },
+    /// The clipboard holds no text.
+    #[error("The clipboard holds no text.")]
+    NothingToPaste,
+    /// A key that is to be pinned is not among those that were just shown.
+    #[error("The host key {fingerprint} was not offered in the last scan.")]
+    NotOffered {
+        /// The key.
+        fingerprint: String,
+    },
+    /// A new credential needs what the form lets stay empty.
+    #[error("{what} is missing.")]
+    Missing {
+        /// The field's label.
+        what: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+    /// A change that this process does not run can't be stopped by it.
+    #[error("Change {id} does not run in this window.")]
+    NotHere {
+        /// The change.
+        id: i64,
+    },
+    /// Work of our own ended by a bug.
+    #[error("The program failed in a way that it does not know.")]
+    Broken,
+    /// The system does not take the entry for the start at login.
+    #[error("Start at login can't be set: {source}.")]
+    StartAtLogin {
+        /// What the system answered.
+        source: tauri_plugin_autostart::Error,
+    },
+}
+
+impl Explain for DeskError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoDataDir => "no-data-dir",
+            Self::DraftGone => "draft-gone",
+            Self::DraftUnfit => "draft-unfit",
+            Self::Unreadable { .. } => "file-unreadable",
+            Self::TooLarge { .. } => "file-too-large",
+            Self::KeyFile { source, .. } | Self::Pasted { source } => source.code(),
+            Self::Clipboard { .. } => "clipboard-failed",
+            Self::NothingToPaste => "clipboard-empty",
+            Self::NotOffered { .. } => "host-key-not-offered",
+            Self::Missing { .. } => "field-missing",
+            Self::NotHere { .. } => "change-not-here",
+            Self::Broken => "program-failed",
+            Self::StartAtLogin { .. } => "start-at-login-failed",
+        }
+    }
+
+    fn hint(&self) -> String {
+        match self {
+            Self::NoDataDir => "Start Keywheel with --data-dir and a folder.".to_owned(),
+            Self::DraftGone | Self::DraftUnfit => "Choose it again.".to_owned(),
+            Self::Unreadable { .. } => "Choose a file that you may read.".to_owned(),
+            Self::TooLarge { .. } => "Choose another file.".to_owned(),
+            Self::KeyFile { source, .. } | Self::Pasted { source } => source.hint(),
+            Self::Clipboard { .. } => "Save the key as a file, and import the file.".to_owned(),
+            Self::NothingToPaste => "Copy the whole private key, and paste again.".to_owned(),
+            Self::NotOffered { .. } => "Scan the device again, and compare the fingerprint.".to_owned(),
+            Self::Missing { .. } => "Fill it in, and save again.".to_owned(),
+            Self::NotHere { .. } => "Stop it where it was started.".to_owned(),
+            Self::Broken => "See the change's page for what is where, and report this as a bug.".to_owned(),
+            Self::StartAtLogin { .. } => "Add Keywheel to what starts at login in the system's settings.".to_owned(),
+        }
+    }
+
+    fn subject(&self) -> Option<String> {
+        match self {
+            Self::Unreadable { path, .. } | Self::TooLarge { path, .. } | Self::KeyFile { path, .. } => {
+                Some(path.display().to_string())
+            }
+            _ => None,
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::NoDataDir => Class::Unusable,
+            Self::KeyFile { source, .. } | Self::Pasted { source } => source.class(),
+            Self::Clipboard { .. } | Self::Broken | Self::StartAtLogin { .. } => Class::NotDone,
+            _ => Class::BadInput,
+        }
+    }
+}
+
+/// What a command answers: its result, or the error in the shape that the window shows.
+pub(crate) type Answer<T> = Result<T, Report>;
+
+/// Puts an error into the shape that the window shows.
+pub(crate) fn report(error: impl Explain) -> Report {
+    Report::of(&error)
+}

@@ -1,0 +1,77 @@
+//! What is said outside the page, in the language that is set.
+
+use keywheel_core::rotation::decide::Outcome;
+
+use crate::desk::{Language, Progress};
+
+/// The menu's entry that opens the window.
+pub(crate) fn open(language: Language) -> &'static str {
+    match language {
+        Language::English => "Open Keywheel",
+        Language::Portuguese => "Abrir o Keywheel",
+    }
+}
+
+/// The menu's entry that ends the program.
+pub(crate) fn quit(language: Language) -> &'static str {
+    match language {
+        Language::English => "Quit",
+        Language::Portuguese => "Sair",
+    }
+}
+
+/// What goes on: one change by name, more by number.
+pub(crate) fn state(language: Language, running: &[Progress]) -> String {
+    match (language, running) {
+        (Language::English, []) => "Nothing is running".to_owned(),
+        (Language::Portuguese, []) => "Nada em execução".to_owned(),
+        (Language::English, [one]) => format!("Changing {}: {} of {}", one.credential, one.done, one.devices),
+        (Language::Portuguese, [one]) => format!("Trocando {}: {} de {}", one.credential, one.done, one.devices),
+        (Language::English, more) => format!("{} changes are running", more.len()),
+        (Language::Portuguese, more) => format!("{} trocas em execução", more.len()),
+    }
+}
+
+/// A notification's text about a change that ended; none: it was broken off.
+pub(crate) fn ended(language: Language, credential: &str, outcome: Option<Outcome>) -> String {
+    let end = match (language, outcome) {
+        (Language::English, Some(Outcome::Changed)) => "every device is done.",
+        (Language::English, Some(Outcome::PartlyChanged)) => "only some devices are done.",
+        (Language::English, Some(Outcome::RolledBack)) => "it was rolled back; the devices are as before.",
+        (Language::English, Some(Outcome::Failed)) => "it failed; nothing was changed.",
+        (Language::English, Some(Outcome::Interrupted) | None) => "it was interrupted; it can be resumed.",
+        (Language::Portuguese, Some(Outcome::Changed)) => "todos os dispositivos estão prontos.",
+        (Language::Portuguese, Some(Outcome::PartlyChanged)) => "só alguns dispositivos estão prontos.",
+        (Language::Portuguese, Some(Outcome::RolledBack)) => "foi revertida; os dispositivos estão como antes.",
+        (Language::Portuguese, Some(Outcome::Failed)) => "falhou; nada foi alterado.",
+        (Language::Portuguese, Some(Outcome::Interrupted) | None) => "foi interrompida; pode ser retomada.",
+    };
+    format!("{credential}: {end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use keywheel_core::journal::ChangeId;
+
+    use super::*;
+
+    fn progress(change: i64) -> Progress {
+        Progress { change: ChangeId(change), credential: "deploy".to_owned(), done: 3, devices: 12 }
+    }
+
+    #[test]
+    fn the_state_names_the_change_and_how_far_it_is() {
+        assert_eq!(state(Language::English, &[]), "Nothing is running");
+        assert_eq!(state(Language::English, &[progress(1)]), "Changing deploy: 3 of 12");
+        assert_eq!(state(Language::Portuguese, &[progress(1)]), "Trocando deploy: 3 de 12");
+        assert_eq!(state(Language::English, &[progress(1), progress(2)]), "2 changes are running");
+    }
+
+    #[test]
+    fn only_a_whole_change_is_told_as_done() {
+        for outcome in [None, Some(Outcome::PartlyChanged), Some(Outcome::RolledBack), Some(Outcome::Failed)] {
+            let text = ended(Language::English, "deploy", outcome);
+            assert!(!text.contains("every device is done"), "{outcome:?} would be told as a success: {text}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+import { screen, waitFor, within } from "@testing-library/svelte";
+import userEvent from "@testing-library/user-event";
+import axe from "axe-core";
+import { afterEach, expect, test, vi } from "vitest";
+
+import { notices } from "../../app/notices.svelte";
+import { router } from "../../app/router.svelte";
+import type { Backend } from "../../backend/backend";
+import { fakeBackend } from "../../backend/fake";
+import type { ChangePage as Page } from "../../generated/ChangePage";
+import type { DeviceState } from "../../generated/DeviceState";
+import type { Event } from "../../generated/Event";
+import { catalogue } from "../../messages/catalogue.svelte";
+import ChangePage from "./ChangePage.svelte";
+import { shown } from "./shown";
+import { finished, page, record, report, stage, started, through } from "./testing";
+
+afterEach(() => {
+  catalogue.choose("en");
+  vi.restoreAllMocks();
+});
+
+const tell = (...events: Event[]) => events.forEach((event) => notices.hand({ notice: "change", ...event }));
+const waiting = (count: number) => Array.from({ length: count }, (): DeviceState => "waiting");
+
+async function open(first: Page, more: Partial<Backend> = {}) {
+  const answer = { page: first };
+  const drawn = shown(ChangePage, { id: 7 }, fakeBackend({ change: () => Promise.resolve(answer.page), ...more }));
+  await screen.findByRole("heading", { level: 1, name: /deploy/ });
+  return { ...drawn, answer };
+}
+
+test("a running change shows a row per device in order, and what happens there now", async () => {
+  await open(page(waiting(3)));
+  expect(screen.getAllByRole("button", { name: /^\d: web-/ }).map((row) => row.getAttribute("aria-label"))).toEqual([
+    "1: web-1, Waits for its turn",
+    "2: web-2, Waits for its turn",
+    "3: web-3, Waits for its turn",
+  ]);
+
+  tell(started(), ...through(1, ["check"], 0), stage(1, "add", "running", 1));
+  await screen.findByRole("button", { name: "1: web-1, Writing the new key’s line" });
+  expect(screen.getByRole("progressbar").getAttribute("aria-valuenow")).toBe("6");
+  expect(screen.queryByRole("button", { name: "Resume" })).toBeNull();
+});
+
+test("Stop says what it does, and that it is heard", async () => {
+  const user = userEvent.setup();
+  const stopChange = vi.fn(() => Promise.resolve());
+  await open(page(waiting(2)), { stopChange });
+  const stop = screen.getByRole("button", { name: "Stop" });
+  expect(document.getElementById(stop.getAttribute("aria-describedby") ?? "")?.textContent).toMatch(/device in hand/);
+  await user.click(stop);
+  expect(stopChange).toHaveBeenCalledExactlyOnceWith(7);
+  expect(screen.getByRole("button", { name: "Finishing the device in hand" })).toHaveProperty("disabled", true);
+});
+
+test("a Stop that fails can be tried again, and says why", async () => {
+  const user = userEvent.setup();
+  await open(page(waiting(2)), { stopChange: () => Promise.reject(new Error("not here")) });
+  await user.click(screen.getByRole("button", { name: "Stop" }));
+  expect((await screen.findByRole("alert")).textContent).toContain("not here");
+  expect(screen.getByRole("button", { name: "Stop" })).toHaveProperty("disabled", false);
+});
+
+test("a change that another program runs can't be stopped here", async () => {
+  await open(page(waiting(2), { here: false }));
+  expect(screen.queryByRole("button", { name: "Stop" })).toBeNull();
+  expect(screen.getByText(/runs in another program/)).toBeTruthy();
+});
+
+test("the end is one sentence with the numbers, the proof and the time", async () => {
+  const { answer } = await open(page(waiting(2)));
+  const end = finished("changed", [["changed"], ["changed"]], 7.3);
+  answer.page = page(["changed", "changed"], { state: "changed", possible: ["undo"], undo_until: "2026-12-01T12:00:00Z", events: [end] });
+  tell(end);
+  await screen.findByText("2 of 2 devices accept the new key and refuse the old; 7.3 s");
+  await screen.findByRole("button", { name: /^Undo \(until / });
+  expect(screen.queryByRole("button", { name: "Stop" })).toBeNull();
+  expect(screen.queryByRole("button", { name: "Roll back" })).toBeNull();
+});
+
+test("the exceptions come first, with cause, next step and what can be done", async () => {
+  const user = userEvent.setup();
+  const stepChange = vi.fn(() => Promise.resolve(7));
+  const full = report("disk-full", "The disk of web-2 is full.");
+  const ended = page([], {
+    change: { ...page([]).change, state: "partly-changed", devices: 2 },
+    records: [record(1, "changed"), record(2, "failed", { stage: "add", error: full })],
+    possible: ["retry", "roll-back"],
+    here: false,
+  });
+  await open(ended, { stepChange });
+  const exceptions = screen.getByRole("region", { name: "1 device needs a look" });
+  expect(within(exceptions).getByText(full.message)).toBeTruthy();
+  expect(within(exceptions).getByText(full.hint)).toBeTruthy();
+  expect(within(exceptions).queryByText("web-1"), "a device that is through is an exception").toBeNull();
+  await user.click(within(exceptions).getByRole("button", { name: "Details" }));
+  expect(within(exceptions).getByRole("button", { name: "Copy details" })).toBeTruthy();
+
+  await user.click(screen.getByRole("button", { name: "Retry failed" }));
+  expect(stepChange).toHaveBeenCalledExactlyOnceWith(7, "retry");
+});
+
+test("Roll back asks, and says what it does", async () => {
+  const user = userEvent.setup();
+  const stepChange = vi.fn(() => Promise.resolve(7));
+  await open(page(["proven", "waiting"], { state: "interrupted", possible: ["resume", "roll-back"], here: false }), { stepChange });
+  expect(screen.getByText(/1 device accepts both keys/)).toBeTruthy();
+  expect(screen.getByRole("button", { name: "Leave it for later" })).toBeTruthy();
+  await user.click(screen.getByRole("button", { name: "Roll back" }));
+  expect(stepChange).not.toHaveBeenCalled();
+  const dialog = await screen.findByRole("dialog", { name: "Roll back this change?" });
+  expect(dialog.textContent).toContain("On 1 device the old key is put back and proven by a login");
+  await user.click(within(dialog).getByRole("button", { name: "Roll back" }));
+  await waitFor(() => expect(stepChange).toHaveBeenCalledExactlyOnceWith(7, "roll-back"));
+});
+
+test("an undo is a change of its own, and its page is opened", async () => {
+  const user = userEvent.setup();
+  const go = vi.spyOn(router, "go").mockImplementation(() => undefined);
+  const ended = page(["changed"], { state: "changed", possible: ["undo"], here: false });
+  await open(ended, { stepChange: () => Promise.resolve(8) });
+  await user.click(screen.getByRole("button", { name: "Undo" }));
+  await user.click(within(await screen.findByRole("dialog")).getByRole("button", { name: "Undo" }));
+  await waitFor(() => expect(go).toHaveBeenCalledExactlyOnceWith("changes", 8));
+});
+
+test("a step that fails says why, where it was asked", async () => {
+  const user = userEvent.setup();
+  const ended = page(["proven"], { state: "interrupted", possible: ["resume"], here: false });
+  await open(ended, { stepChange: () => Promise.reject(new Error("the keyring is locked")) });
+  await user.click(screen.getByRole("button", { name: "Resume" }));
+  expect((await screen.findByRole("alert")).textContent).toContain("the keyring is locked");
+});
+
+test("the imported file that holds the old key is named", async () => {
+  await open(page(["changed"], { state: "changed", imported_from: "/home/ana/.ssh/id_deploy", here: false }));
+  expect(screen.getByText(/\/home\/ana\/.ssh\/id_deploy holds the old key/)).toBeTruthy();
+});
+
+test("five hundred devices are drawn a window at a time, and failures stay in sight", async () => {
+  await open(page(waiting(500)));
+  expect(screen.getAllByRole("button", { name: /^\d+: web-/ }).length).toBeLessThanOrEqual(70);
+  tell(started(0, 500), stage(400, "check", "failed", 1, "No route to host."));
+  expect(await screen.findByText("No route to host.")).toBeTruthy();
+});
+
+test.each([
+  ["running", page(waiting(3))],
+  ["ended", page(["changed", "failed"], { state: "partly-changed", possible: ["retry", "roll-back"], here: false })],
+])("a change that is %s is no fault to axe, in either language", async (_, shownPage) => {
+  const { container } = await open(shownPage);
+  const rules = { rules: { "color-contrast": { enabled: false }, region: { enabled: false } } };
+  expect((await axe.run(container, rules)).violations).toEqual([]);
+  catalogue.choose("pt-BR");
+  await screen.findByRole("heading", { level: 1, name: "Troca de chave de deploy" });
+});

@@ -1,0 +1,69 @@
+import { afterEach, expect, test } from "vitest";
+
+import type { ChangeKind } from "../../generated/ChangeKind";
+import type { DeviceState } from "../../generated/DeviceState";
+import type { Outcome } from "../../generated/Outcome";
+import { catalogue } from "../../messages/catalogue.svelte";
+import { page, record, report } from "./testing";
+import { begin } from "./track";
+import { changeState, endSentence, rowWords, whereabouts } from "./words";
+
+afterEach(() => catalogue.choose("en"));
+
+const track = (states: DeviceState[], kind: ChangeKind = "rotate") => begin(page(states, { kind, state: "changed" }));
+const twelve = Array.from({ length: 12 }, (): DeviceState => "changed");
+
+test.each<[ChangeKind, Outcome, DeviceState[], string]>([
+  ["rotate", "changed", twelve, "12 of 12 devices accept the new key and refuse the old"],
+  ["rotate", "changed", ["changed"], "1 of 1 device accepts the new key and refuses the old"],
+  ["rotate", "partly-changed", ["changed", "failed"], "Only 1 of 2 devices accept the new key and refuse the old"],
+  ["rotate", "interrupted", ["proven", "waiting"], "Not finished: 0 of 2 devices accept the new key and refuse the old"],
+  ["rotate", "rolled-back", ["rolled-back", "rolled-back"], "Everything was taken back: the 2 devices are proven on the old key"],
+  ["rotate", "failed", ["unchanged"], "Nothing was changed: it ended before anything was written; the old key logs in as before"],
+  ["install", "changed", ["changed", "changed"], "2 of 2 devices accept the key"],
+  ["install", "failed", ["unchanged"], "Nothing was installed: it ended before anything was written"],
+  ["uninstall", "changed", ["changed", "changed"], "2 of 2 devices refuse the key"],
+  ["undo", "changed", ["changed", "changed"], "2 of 2 devices accept the key from before and refuse the other"],
+])("the end of %s as %s says no more than the devices do", (kind, outcome, states, expected) => {
+  expect(endSentence(track(states, kind), outcome)).toBe(expected);
+});
+
+test("ends are told in Portuguese, too", () => {
+  catalogue.choose("pt-BR");
+  expect(endSentence(track(twelve), "changed")).toBe("12 de 12 dispositivos aceitam a nova chave e recusam a antiga");
+  expect(endSentence(track(["changed", "failed"]), "partly-changed")).toMatch(/^Apenas 1 de 2/);
+});
+
+test("what is where counts every device once", () => {
+  const states: DeviceState[] = ["changed", "changed", "proven", "old-key-accepted", "waiting", "failed"];
+  expect(whereabouts(track(states))).toBe(
+    "2 devices are on the new key only, 2 devices accept both keys, 1 device is as before, and 1 device could not be proven",
+  );
+  expect(whereabouts(track(["waiting"]))).toBe("1 device is as before");
+});
+
+test("a state is told as what it means for the kind of change", () => {
+  expect(changeState("changed", "install")).toBe("Installed");
+  expect(changeState("partly-changed", "uninstall")).toBe("Partly removed");
+  expect(changeState("rolled-back", "install")).toBe("Rolled back");
+  expect(changeState("interrupted")).toBe("Interrupted");
+});
+
+test("a device says what it does, at which stage it failed, and what it accepts", () => {
+  const rows = begin(
+    page([], {
+      records: [
+        record(1, "running", { stage: "prove" }),
+        record(2, "failed", { stage: "add" }),
+        record(3, "unchanged", { error: report("left-out") }),
+        record(4, "proven"),
+      ],
+    }),
+  ).rows;
+  expect(rows.map((row) => rowWords(row, "rotate"))).toEqual([
+    "Logging in with the new key",
+    "Failed at add",
+    "Left out",
+    "Accepts both keys",
+  ]);
+});

@@ -1,0 +1,92 @@
+import { expect, test } from "vitest";
+
+import { choices, fromQuery, isFiltered, NO_FILTERS, numbers, ORDERS, shown, type Filters } from "./list";
+import { row } from "./sample";
+
+const ana = row({ id: 1, name: "deploy", state: "on-request" });
+const joao = row({
+  id: 2,
+  name: "Backup José",
+  username: "backup",
+  owner: null,
+  owner_id: null,
+  state: "interrupted",
+  tags: ["staging"],
+  original_device: "db-1",
+  devices: ["db-1"],
+  device_ids: [9],
+  original_device_id: 9,
+});
+const password = row({ id: 3, name: "root", kind: "password", algorithm: null, key_created: null, key_versions: [], state: "up-to-date", tags: [] });
+const rows = [ana, joao, password];
+
+const ids = (filters: Partial<Filters>) => shown(rows, { ...NO_FILTERS, ...filters }).map((found) => found.id);
+
+test("without filters all is shown", () => {
+  expect(ids({})).toEqual([1, 2, 3]);
+  expect(isFiltered(NO_FILTERS)).toBe(false);
+});
+
+test("the search finds names without accents, several words in any order, fingerprints, and not what is absent", () => {
+  expect(ids({ search: "jose" })).toEqual([2]);
+  expect(ids({ search: "  DB-1 backup " })).toEqual([2]);
+  expect(ids({ search: "sha256:key2" })).toEqual([1, 2]);
+  expect(ids({ search: "jose production" }), "one word of two is enough").toEqual([]);
+});
+
+test("each filter lets through what was chosen in it, and all of them must", () => {
+  expect(ids({ states: ["interrupted", "up-to-date"] })).toEqual([2, 3]);
+  expect(ids({ owners: ["7"] })).toEqual([1, 3]);
+  expect(ids({ owners: ["none"] })).toEqual([2]);
+  expect(ids({ tags: ["production"] })).toEqual([1]);
+  expect(ids({ devices: ["9"] })).toEqual([2]);
+  expect(ids({ devices: ["9"], owners: ["7"] })).toEqual([]);
+});
+
+test("an address sets the filters that it names, and only states that exist", () => {
+  expect(fromQuery({ state: "interrupted,partly-changed" })).toEqual({ ...NO_FILTERS, states: ["interrupted", "partly-changed"] });
+  expect(fromQuery({ owner: "none", tag: "a, b", device: "4" })).toEqual({
+    ...NO_FILTERS,
+    owners: ["none"],
+    tags: ["a, b"],
+    devices: ["4"],
+  });
+  expect(fromQuery({ state: "fine" }), "a filter nobody can see hides everything").toBeNull();
+  expect(fromQuery({})).toBeNull();
+});
+
+test("the choices count the credentials they stand for", () => {
+  const offered = choices(rows, "No owner");
+  expect(offered.states.map(({ value, count }) => [value, count])).toEqual([
+    ["interrupted", 1],
+    ["on-request", 1],
+    ["up-to-date", 1],
+  ]);
+  expect(offered.owners).toEqual([
+    { value: "7", label: "Ana Souza", count: 2 },
+    { value: "none", label: "No owner", count: 1 },
+  ]);
+  expect(offered.devices.find(({ value }) => value === "9")).toEqual({ value: "9", label: "db-1", count: 1 });
+});
+
+test("columns sort as people count, and what is empty comes last", () => {
+  const names = (...list: string[]) => list.map((name) => row({ name })).sort(ORDERS.name).map((it) => it.name);
+  expect(names("web-10", "web-2", "Web-1")).toEqual(["Web-1", "web-2", "web-10"]);
+  expect([...rows].sort(ORDERS.state).map((it) => it.id)).toEqual([2, 1, 3]);
+  expect([...rows].sort(ORDERS.owner).at(-1)?.id).toBe(2);
+  const young = row({ id: 8, key_created: "2026-06-01T00:00:00Z" });
+  expect([password, ana, young].sort(ORDERS.age).map((it) => it.id), "the youngest key first, none last").toEqual([8, 1, 3]);
+});
+
+test("2,000 credentials with 500 devices each are filtered and counted", () => {
+  const device_ids = Array.from({ length: 500 }, (_, index) => index);
+  const many = Array.from({ length: 2000 }, (_, id) => row({ id, device_ids, devices: device_ids.map((it) => `d${it}`) }));
+  expect(shown(many, { ...NO_FILTERS, search: "deploy", devices: ["499"] })).toHaveLength(2000);
+  expect(shown(many, { ...NO_FILTERS, devices: ["500"] })).toHaveLength(0);
+  expect(choices(many, "").devices).toHaveLength(500);
+});
+
+test("an address names IDs, and nothing else is taken for one", () => {
+  expect(numbers("3,1,x,,2")).toEqual([3, 1, 2]);
+  expect(numbers(undefined)).toEqual([]);
+});
