@@ -67,6 +67,11 @@ export function day(iso: string): string {
   return date().format(new Date(iso));
 }
 
+/** The local day without its year: what stands below the columns of a chart. */
+export function monthDay(iso: string): string {
+  return new Intl.DateTimeFormat(catalogue.language, { day: "numeric", month: "short" }).format(new Date(iso));
+}
+
 /** The local time of day, to the second: what a change's own page shows beside its stages. */
 export function clock(iso: string): string {
   return timeOfDay().format(new Date(iso));
