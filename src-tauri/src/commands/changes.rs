@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use keywheel_core::Keywheel;
 use keywheel_core::catalogue::{CredentialId, DeviceId};
 use keywheel_core::error::Report;
 use keywheel_core::journal::{ChangeId, Kind};
@@ -55,13 +56,13 @@ pub(crate) enum ConnectChoice {
 }
 
 impl ConnectChoice {
-    /// As the core takes it.
-    pub(super) fn to_core(self) -> ConnectWith {
-        match self {
+    /// As the core takes it: by name.
+    pub(super) async fn to_core(self, keywheel: &Keywheel) -> Answer<ConnectWith> {
+        Ok(match self {
             Self::AsStored => ConnectWith::AsStored,
             Self::Itself => ConnectWith::Itself,
-            Self::Credential(id) => ConnectWith::Credential(id.to_string()),
-        }
+            Self::Credential(id) => ConnectWith::Credential(keywheel.credential(id).await.map_err(report)?.name),
+        })
     }
 }
 
@@ -95,11 +96,12 @@ pub(crate) struct ChangePage {
 pub(crate) async fn begin_change(desk: State<'_, Arc<Desk>>, request: ChangeRequest) -> Answer<ChangeId> {
     let keywheel = desk.keywheel()?;
     let credential = keywheel.credential(request.credential).await.map_err(report)?.name;
+    let connect_with = request.connect_with.to_core(&keywheel).await?;
     match request.kind {
         Kind::Rotate => {
             let rotate = Rotate {
                 credential,
-                connect_with: request.connect_with.to_core(),
+                connect_with,
                 algorithm: request.algorithm,
                 strategy: request.strategy,
                 on_failure: request.on_failure,
@@ -109,7 +111,7 @@ pub(crate) async fn begin_change(desk: State<'_, Arc<Desk>>, request: ChangeRequ
             desk.running.begin(|watch| async move { keywheel.rotate(&rotate, watch).await }).await
         }
         Kind::Install => {
-            let ConnectWith::Credential(auth_with) = request.connect_with.to_core() else {
+            let ConnectWith::Credential(auth_with) = connect_with else {
                 let what = "The credential to connect with";
                 return Err(report(DeskError::Missing { what, field: "auth_with" }));
             };

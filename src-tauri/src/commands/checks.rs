@@ -5,14 +5,14 @@ use std::sync::Arc;
 use keywheel_core::catalogue::{CredentialId, DeviceId};
 use keywheel_core::journal::Kind;
 use keywheel_core::rotation::Finding;
-use keywheel_core::rotation::operations::{self, ConnectWith, FileDiff, Look, Purpose, Subject};
+use keywheel_core::rotation::operations::{self, FileDiff, Look, Purpose, Subject};
 use serde::{Deserialize, Serialize};
 use tauri::State;
 use tauri::ipc::Channel;
 use tokio::sync::mpsc::unbounded_channel;
 use ts_rs::TS;
 
-use super::changes::ChangeRequest;
+use super::changes::{ChangeRequest, ConnectChoice};
 use super::credentials::{CredentialForm, FormSecret};
 use crate::desk::{Desk, Notice};
 use crate::error::{Answer, DeskError, report};
@@ -57,7 +57,7 @@ pub(crate) async fn check_devices(
         Kind::Uninstall => Purpose::Uninstall,
     };
     let look = Look {
-        connect_with: request.connect_with.to_core(),
+        connect_with: request.connect_with.to_core(&desk.keywheel()?).await?,
         purpose,
         algorithm: request.algorithm,
         options: request.options,
@@ -77,11 +77,11 @@ pub(crate) async fn check_form(
     check: FormCheck,
     findings: Channel<DeviceFinding>,
 ) -> Answer<()> {
-    let look = of_form(&desk, check)?;
+    let look = of_form(&desk, check).await?;
     look_at(&desk, look, findings).await
 }
 
-fn of_form(desk: &Desk, check: FormCheck) -> Answer<Look> {
+async fn of_form(desk: &Desk, check: FormCheck) -> Answer<Look> {
     let FormCheck { id, form } = check;
     let missing = |what, field| report(DeskError::Missing { what, field });
     let original_device = form.original_device.ok_or_else(|| missing("The original device", "original_device"))?;
@@ -92,10 +92,8 @@ fn of_form(desk: &Desk, check: FormCheck) -> Answer<Look> {
     };
     let draft =
         operations::Draft { name: form.name, username: form.username, original_device, devices: form.devices, key };
-    let connect_with = match form.automatic.auth_with {
-        Some(other) => ConnectWith::Credential(other.to_string()),
-        None => ConnectWith::Itself,
-    };
+    let connect_with = form.automatic.auth_with.map_or(ConnectChoice::Itself, ConnectChoice::Credential);
+    let connect_with = connect_with.to_core(&desk.keywheel()?).await?;
     Ok(Look { connect_with, ..Look::at(Subject::Unsaved(draft)) })
 }
 

@@ -1,10 +1,10 @@
 //! Real devices under one credential, and a window on them.
 
+use keywheel_core::Keywheel;
 use keywheel_core::catalogue::DeviceId;
 use keywheel_core::credential::{NewCredential, NewSecret};
 use keywheel_core::device::{NewDevice, Pinned};
 use keywheel_core::key::{PrivateKey, PublicKey};
-use keywheel_core::Keywheel;
 use keywheel_fleet::sshd::SshdBuilder;
 use keywheel_fleet::window::Place;
 use keywheel_fleet::{Account, Client, ClientKey, Fleet, Sshd, Trouble};

@@ -60,7 +60,18 @@ impl Camera {
 fn grab(file: &Path, (width, height): (u32, u32)) -> Result<(), Trouble> {
     let crop = format!("{width}x{height}+0+0");
     let status = Command::new("import")
-        .args(["-window", "root", "-crop", &crop, "+repage", "+dither", "-colors", "256", "-define", "png:compression-level=9"])
+        .args([
+            "-window",
+            "root",
+            "-crop",
+            &crop,
+            "+repage",
+            "+dither",
+            "-colors",
+            "256",
+            "-define",
+            "png:compression-level=9",
+        ])
         .arg(file)
         .status()
         .map_err(|error| format!("import can't be run ({error}); run `make screenshots`, which installs it"))?;
