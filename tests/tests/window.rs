@@ -17,6 +17,8 @@ mod change;
 mod crowd;
 #[path = "window/first_change.rs"]
 mod first_change;
+#[path = "window/keyboard.rs"]
+mod keyboard;
 #[path = "window/keyring.rs"]
 mod keyring;
 #[path = "window/program.rs"]
@@ -25,3 +27,5 @@ mod program;
 mod scene;
 #[path = "window/screens.rs"]
 mod screens;
+#[path = "window/words.rs"]
+mod words;
