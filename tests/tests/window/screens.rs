@@ -88,6 +88,15 @@ async fn escape(page: &Page, role: &str, name: &str) -> Result<(), Trouble> {
     page.gone(role, name).await
 }
 
+/// Presses a control whose name only begins so.
+async fn press_begun(page: &Page, role_name: &str, begin: &str) -> Result<(), Trouble> {
+    let script = "const it = all(document).find((it) => role(it) === arguments[0] && name(it).startsWith(arguments[1]) && shown(it));
+         it?.click();
+         return it !== undefined;";
+    page.wait(&format!("the {role_name} \"{begin}…\""), script, vec![role_name.into(), begin.into()]).await?;
+    Ok(())
+}
+
 /// Shows every screen, page and dialog of a vault in use, one after the other, and hands each over by a name.
 pub(crate) async fn visit<F>(page: &Page, world: &World, each: &mut F) -> Result<(), Trouble>
 where
@@ -117,7 +126,7 @@ where
     page.find("menuitem", "CSV").await?;
     each("audit: export").await?;
     escape(page, "menuitem", "CSV").await?;
-    page.open_row("credential.add").await?;
+    page.open_row("person-add").await?;
     page.sees("Hash").await?;
     each("audit: row").await?;
     page.button("Close").await?;
@@ -171,8 +180,12 @@ where
     go(page, "#/credentials/new", "Its key is always changed first").await?;
     page.button("Save").await?;
     page.sees("Give it a name").await?;
+    each("form: errors").await?;
+    go(page, "#/credentials", "Key age").await?;
+    go(page, "#/credentials/new", "Its key is always changed first").await?;
     each("form: Information").await?;
     page.click("combobox", "Original device").await?;
+    page.press(&[], keys::DOWN).await?;
     page.find("option", "New device…").await?;
     each("form: Original device").await?;
     page.press(&[], keys::ESCAPE).await?;
@@ -182,7 +195,7 @@ where
     page.sees("Generated just now").await?;
     each("form: generated key").await?;
     page.click("tab", "Additional settings").await?;
-    page.click("switch", "Enable automatic change").await?;
+    page.click("checkbox", "Enable automatic change").await?;
     each("form: Additional settings").await?;
     page.click("tab", "Devices").await?;
     page.find("checkbox", "Select all shown").await?;
@@ -229,8 +242,7 @@ where
     page.button(&format!("1: {}, Accepts the new key, refuses the old", world.names.devices[0])).await?;
     page.sees("Last seen to accept").await?;
     each("change").await?;
-    let undo = "return all(document).find((it) => role(it) === 'button' && name(it).startsWith('Undo (until'))?.click() ?? true;";
-    page.run(undo, Vec::new()).await?;
+    press_begun(page, "button", "Undo (until").await?;
     page.sees("Undo this change?").await?;
     each("change: undo").await?;
     page.button("Cancel").await?;
@@ -258,13 +270,12 @@ where
     escape(page, "textbox", "Address").await?;
     go(page, "#/devices/scan?ids=all", "3 devices asked").await?;
     each("scan").await?;
-    page.wait("a key", "return document.querySelector('[role=row][data-index]');", Vec::new()).await?;
-    page.run("document.querySelector('[role=row][data-index]').click();", Vec::new()).await?;
+    page.run("find('grid', 'Offered host keys').querySelector('[data-index]').click();", Vec::new()).await?;
     page.sees("Randomart").await?;
     each("scan: host key").await?;
     page.press(&[], keys::ESCAPE).await?;
-    page.gone("heading", "Randomart").await?;
-    page.click("tab", "Not reached (1)").await?;
+    page.sees_no_more("Randomart").await?;
+    press_begun(page, "tab", "Not reached (1)").await?;
     page.sees("What to do").await?;
     each("scan: not reached").await?;
     go(page, "#/devices/import", "Nothing is imported until you confirm").await?;
@@ -353,7 +364,7 @@ const LABELS: &[(&str, &str, &[&str])] = &[
     ("form: Key", "button", &["Generate a new key", "Choose file…", "Paste from clipboard"]),
     ("form: generated key", "button", &["Copy public key"]),
     ("form: Additional settings", "combobox", &["Credential owner", "Credential or SSH key for authentication", "Policy"]),
-    ("form: Additional settings", "switch", &["Enable automatic change", "Use the key itself to connect"]),
+    ("form: Additional settings", "checkbox", &["Enable automatic change", "Use the key itself to connect"]),
     ("form: Devices", "checkbox", &["Select all shown"]),
     ("form: Devices", "button", &["Check devices"]),
     ("form: Password", "tab", &["Password"]),
