@@ -21,6 +21,8 @@ mod first_change;
 mod keyboard;
 #[path = "window/keyring.rs"]
 mod keyring;
+#[path = "window/paste.rs"]
+mod paste;
 #[path = "window/program.rs"]
 mod program;
 #[path = "window/scene.rs"]
