@@ -79,7 +79,7 @@ async fn portuguese_applies_at_once_and_leaves_no_english_on_any_screen() -> Res
     let [first, ..] = world.names.devices;
     let mut wrong = Vec::new();
     for (address, says) in [
-        ("#/overview", "Mudanças por semana"),
+        ("#/overview", "Trocas por semana"),
         ("#/credentials", "admin"),
         (&key, "Impressão digital"),
         (&format!("{key}/edit"), "Nome de usuário"),
