@@ -2,6 +2,7 @@
 //!
 //! Needs a display; each window has a D-Bus session, a keyring and a home of its own.
 
+mod display;
 mod page;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 use tempfile::TempDir;
 
+use self::display::Display;
 pub use self::page::{Page, keys};
 use crate::Trouble;
 use crate::keyring::{PrivateKeyring, Start};
@@ -60,6 +62,7 @@ pub struct Place {
     pub keyring: PrivateKeyring,
     dir: TempDir,
     variables: BTreeMap<String, OsString>,
+    display: Option<Display>,
 }
 
 impl Place {
@@ -93,7 +96,19 @@ impl Place {
         variables.insert("WEBKIT_DISABLE_DMABUF_RENDERER".to_owned(), "1".into());
         // The accessibility bus would be one more process, and nothing here asks it.
         variables.insert("NO_AT_BRIDGE".to_owned(), "1".into());
-        Ok(Self { keyring, dir, variables })
+        Ok(Self { keyring, dir, variables, display: None })
+    }
+
+    /// Gives the windows that are opened from now on a display of their own, where nothing takes the focus from them.
+    ///
+    /// # Errors
+    ///
+    /// No X server starts.
+    pub fn alone(&mut self) -> Result<(), Trouble> {
+        let display = Display::start()?;
+        self.set("DISPLAY", &display.name);
+        self.display = Some(display);
+        Ok(())
     }
 
     /// The folder in which all of it lies.

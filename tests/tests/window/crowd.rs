@@ -91,13 +91,18 @@ fn add_credentials(keywheel: &Keywheel) -> Result<(), Trouble> {
     Ok(())
 }
 
+#[expect(clippy::print_stdout, reason = "the numbers are what this is run for")]
+fn tell(line: &str) {
+    println!("{line}");
+}
+
 /// Ends the watch, prints what it saw and judges it.
 async fn judge(page: &Page, what: &str) -> Result<(), Trouble> {
     let seen = page.run("window.seen.stop = true; return window.seen;", Vec::new()).await?;
     let mut frames: Vec<f64> = seen["frames"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
     frames.sort_by(f64::total_cmp);
     let at = |part: f64| frames[((frames.len() - 1) as f64 * part) as usize];
-    println!(
+    tell(&format!(
         "{what}: {} frames, median {:.0} ms, 95 % under {:.0} ms, longest {:.0} ms, {} over 50 ms; at most {} rows",
         frames.len(),
         at(0.5),
@@ -105,7 +110,7 @@ async fn judge(page: &Page, what: &str) -> Result<(), Trouble> {
         at(1.0),
         frames.iter().filter(|frame| **frame > 50.0).count(),
         seen["rows"],
-    );
+    ));
     assert!(frames.len() > 10, "{what}: hardly a frame was drawn");
     assert!(
         seen["rows"].as_u64().is_some_and(|rows| (1..=ROWS).contains(&rows)),
@@ -160,7 +165,7 @@ async fn ten_thousand_devices_and_two_thousand_credentials_are_drawn_a_screenful
          requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - begun)));";
     let took = window.ask(all, Vec::new()).await?;
     window.sees("10,000 devices selected").await?;
-    println!("Devices, \"Select all shown\": {:.0} ms until it was drawn", took.as_f64().unwrap_or(f64::NAN));
+    tell(&format!("Devices, \"Select all shown\": {:.0} ms until it was drawn", took.as_f64().unwrap_or(f64::NAN)));
     window.button("Clear the selection").await?;
     goes_through(&window, "Devices", "Search devices", "host-09999", "host-0777", "10 of 10,000 devices").await?;
 
