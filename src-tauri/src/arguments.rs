@@ -60,6 +60,12 @@ mod tests {
     }
 
     #[test]
+    fn what_starts_at_login_starts_hidden_and_a_person_does_not() {
+        assert!(parse(&["--hidden", "--data-dir=/nonexistent/keywheel"]).unwrap().hidden);
+        assert!(!parse(&[]).unwrap().hidden, "no window would open");
+    }
+
+    #[test]
     fn an_empty_folder_name_is_refused() {
         assert!(parse(&["--data-dir", ""]).is_err(), "an empty name would mean the working directory");
     }

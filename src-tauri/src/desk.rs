@@ -77,6 +77,11 @@ impl Desk {
         opened.as_ref().err().cloned()
     }
 
+    /// Lets go of the data directory, because the process then ends without dropping anything.
+    pub(crate) fn close(&self) {
+        *lock(&self.opened) = Err(report(DeskError::Broken));
+    }
+
     /// The opened data directory.
     ///
     /// # Errors

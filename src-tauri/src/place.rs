@@ -22,9 +22,9 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Where the window is now; none while it has no size to remember.
+    /// Where the window is now; none while it is not to be seen.
     pub(crate) fn of<R: Runtime>(window: &WebviewWindow<R>) -> Option<Self> {
-        if window.is_minimized().unwrap_or(false) {
+        if window.is_minimized().unwrap_or(false) || !window.is_visible().unwrap_or(true) {
             return None;
         }
         let size = window.inner_size().ok()?;

@@ -72,14 +72,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), WindowError> {
     let app = build(tauri::Builder::default(), context, Arc::new(desk), given.as_deref(), name)?;
     let hidden = arguments.hidden;
     start(app.handle(), happened, hidden).map_err(WindowError::NotOpened)?;
-    app.run(|app, event| {
+    app.run(|app, event| match event {
         // The last window went without being closed by us: the session ends, or the web view failed.
-        if let RunEvent::ExitRequested { code: None, api, .. } = event
-            && app.state::<Arc<Desk>>().running.any()
-        {
+        RunEvent::ExitRequested { code: None, api, .. } if app.state::<Arc<Desk>>().running.any() => {
             api.prevent_exit();
             tauri::async_runtime::spawn(closing::stop_and_end(app.clone()));
         }
+        RunEvent::ExitRequested { .. } => remember_place(app),
+        RunEvent::Exit => app.state::<Arc<Desk>>().close(),
+        _ => {}
     });
     Ok(())
 }

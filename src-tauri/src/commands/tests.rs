@@ -237,11 +237,8 @@ async fn no_answer_holds_a_private_key_or_a_password() {
     };
     checks::check_devices(desk(), request(), None, page(&heard)).await.unwrap();
     let change = changes::begin_change(desk(), request()).await.unwrap();
-    loop {
-        match table.happened.recv().await.unwrap() {
-            Happened::Told(event) => answers.push(json(event)),
-            Happened::Ended { .. } => break,
-        }
+    while let Happened::Told(event) = table.happened.recv().await.unwrap() {
+        answers.push(json(event));
     }
     answers.push(json(changes::change(desk(), change).await.unwrap()));
     answers.push(json(changes::changes(desk()).await.unwrap()));

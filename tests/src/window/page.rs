@@ -105,6 +105,10 @@ impl Page {
         let found = self
             .wait(&format!("the {role} \"{name}\""), "return find(...arguments);", vec![json!(role), json!(name)])
             .await?;
+        self.element(&found)
+    }
+
+    fn element(&self, found: &Value) -> Result<Element, Trouble> {
         let id = found.get(ELEMENT).and_then(Value::as_str).ok_or("the page answered no element")?;
         Ok(Element::from_element_id(self.client.clone(), ElementRef::from(id.to_owned())))
     }
@@ -141,6 +145,31 @@ impl Page {
         }
     }
 
+    /// Waits until there is no such control any more.
+    ///
+    /// # Errors
+    ///
+    /// It is still there after [`PATIENCE`].
+    pub async fn gone(&self, role: &str, name: &str) -> Result<(), Trouble> {
+        let what = format!("an end of the {role} \"{name}\"");
+        self.wait(&what, "return find(...arguments) === null;", vec![json!(role), json!(name)]).await?;
+        Ok(())
+    }
+
+    /// Opens the row of a table that has this text in a cell of its own.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub async fn open_row(&self, text: &str) -> Result<(), Trouble> {
+        let script = "const cell = [...document.querySelectorAll('[role=gridcell], [role=cell], td')]
+             .find((it) => shown(it) && words(it.innerText) === arguments[0]);
+             return cell ?? null;";
+        let found = self.wait(&format!("a row with \"{text}\""), script, vec![json!(text)]).await?;
+        self.element(&found)?.click().await?;
+        Ok(())
+    }
+
     /// Clicks a button.
     ///
     /// # Errors
@@ -171,8 +200,7 @@ impl Page {
          }
          return null;";
         let found = self.wait(&format!("the field \"{label}\""), script, vec![json!(label)]).await?;
-        let id = found.get(ELEMENT).and_then(Value::as_str).ok_or("the page answered no element")?;
-        let field = Element::from_element_id(self.client.clone(), ElementRef::from(id.to_owned()));
+        let field = self.element(&found)?;
         field.clear().await?;
         field.send_keys(text).await?;
         Ok(())
@@ -186,14 +214,12 @@ impl Page {
     pub async fn choose(&self, label: &str, entry: &str) -> Result<(), Trouble> {
         let script = "return find('combobox', arguments[0]) ?? find('button', arguments[0]);";
         let found = self.wait(&format!("the dropdown \"{label}\""), script, vec![json!(label)]).await?;
-        let id = found.get(ELEMENT).and_then(Value::as_str).ok_or("the page answered no element")?;
-        Element::from_element_id(self.client.clone(), ElementRef::from(id.to_owned())).click().await?;
+        self.element(&found)?.click().await?;
         let script = "const it = all(document).find((it) => role(it) === 'option' && shown(it)
              && (name(it) === arguments[0] || name(it).startsWith(arguments[0] + ' ')));
              return it ?? null;";
         let found = self.wait(&format!("the entry \"{entry}\" of \"{label}\""), script, vec![json!(entry)]).await?;
-        let id = found.get(ELEMENT).and_then(Value::as_str).ok_or("the page answered no element")?;
-        Element::from_element_id(self.client.clone(), ElementRef::from(id.to_owned())).click().await?;
+        self.element(&found)?.click().await?;
         Ok(())
     }
 

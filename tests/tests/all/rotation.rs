@@ -141,7 +141,7 @@ async fn a_check_notes_which_devices_were_seen_and_which_showed_another_host_key
     keywheel.pin_host_keys(changed.id, vec![stranger], Pinned::Replace).await?;
     assert_eq!(row("web-1").await?.last_seen, None, "nothing has connected to it yet");
 
-    keywheel.check("deploy", None).await?;
+    keywheel.check("deploy", &ConnectWith::AsStored).await?;
     let (seen, changed_row) = (row("web-1").await?, row("web-2").await?);
     assert!(seen.last_seen.is_some() && seen.host_key_state == HostKeyStanding::Pinned, "{seen:?}");
     assert_eq!((changed_row.last_seen, changed_row.host_key_state), (None, HostKeyStanding::Changed));
@@ -151,7 +151,7 @@ async fn a_check_notes_which_devices_were_seen_and_which_showed_another_host_key
     keywheel.scan_device(changed.id, None).await?;
     assert_eq!(row("web-2").await?.host_key_state, HostKeyStanding::Changed, "a scan is no decision");
     keywheel.pin_host_keys(changed.id, right, Pinned::Replace).await?;
-    keywheel.check("deploy", None).await?;
+    keywheel.check("deploy", &ConnectWith::AsStored).await?;
     let decided = row("web-2").await?;
     assert!(decided.last_seen.is_some() && decided.host_key_state == HostKeyStanding::Pinned, "{decided:?}");
     Ok(())

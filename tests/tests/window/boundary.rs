@@ -21,7 +21,7 @@ async fn call(page: &Page, command: &str) -> Result<Value, Trouble> {
 async fn the_window_can_call_nothing_that_its_capabilities_do_not_name() -> Result<(), Trouble> {
     let place = Place::new()?;
     let window = place.open().await?;
-    window.find("heading", "Overview").await?;
+    window.find("link", "Overview").await?;
     let allowed = call(&window, "opening").await?;
     assert_eq!(allowed["answer"]["version"], env!("CARGO_PKG_VERSION"), "the call itself must work: {allowed}");
     for command in [
@@ -48,7 +48,7 @@ async fn the_page_can_neither_run_inline_code_nor_reach_the_network() -> Result<
     let port = listener.local_addr()?.port();
     let place = Place::new()?;
     let window = place.open().await?;
-    window.find("heading", "Overview").await?;
+    window.find("link", "Overview").await?;
 
     let inline = "const script = document.createElement('script');
          script.textContent = 'window.inlineCodeRan = true';
@@ -74,7 +74,7 @@ async fn the_page_can_neither_run_inline_code_nor_reach_the_network() -> Result<
 async fn the_window_writes_nothing_beside_its_data_directory() -> Result<(), Trouble> {
     let place = Place::new()?;
     let window = place.open().await?;
-    window.find("heading", "Overview").await?;
+    window.find("link", "Overview").await?;
     assert!(place.data_dir().join("web-view").is_dir(), "the web view's files are not in the data directory");
     let home = place.path().join("k/home");
     for beside in [".local/share", ".config", ".cache", ".local/state"] {

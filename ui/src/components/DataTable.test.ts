@@ -155,23 +155,6 @@ test("an empty table says so, and neither is a fault to axe", async () => {
   expect((await axe.run(container, rules)).violations).toEqual([]);
 });
 
-test("whoever has more rows is asked for them when the last ones are drawn, and only then", async () => {
-  const onend = vi.fn();
-  const { rerender } = shown(hosts(200), { onend });
-  expect(onend, "the first rows asked for more than they show").not.toHaveBeenCalled();
-  expect(screen.getByRole("grid").getAttribute("aria-rowcount"), "nobody knows how many follow").toBe("-1");
-
-  row("host-0").focus();
-  await userEvent.setup().keyboard("{End}");
-  expect(onend).toHaveBeenCalledOnce();
-  await rerender({ rows: hosts(400) });
-  expect(onend, "more rows moved the end away").toHaveBeenCalledOnce();
-  await rerender({ rows: hosts(10) });
-  expect(onend, "rows that end in sight").toHaveBeenCalledTimes(2);
-  await rerender({ onend: undefined });
-  expect(screen.getByRole("grid").getAttribute("aria-rowcount")).toBe("11");
-});
-
 test("a fixed row keeps its choice, whatever is chosen", async () => {
   const user = userEvent.setup();
   const fixed = (each: Host) => each.id === 1;
@@ -199,4 +182,21 @@ test("rows that can't be chosen have no box, and “all” means the others", as
   row("host-0").focus();
   await user.keyboard("{ArrowDown} ");
   expect((all as HTMLInputElement).checked, "a key chose what can't be chosen").toBe(true);
+});
+
+test("whoever has more rows is asked for them when the last ones are drawn, and only then", async () => {
+  const onend = vi.fn();
+  const { rerender } = shown(hosts(200), { onend });
+  expect(onend, "the first rows asked for more than they show").not.toHaveBeenCalled();
+  expect(screen.getByRole("grid").getAttribute("aria-rowcount"), "nobody knows how many follow").toBe("-1");
+
+  row("host-0").focus();
+  await userEvent.setup().keyboard("{End}");
+  expect(onend).toHaveBeenCalledOnce();
+  await rerender({ rows: hosts(400) });
+  expect(onend, "more rows moved the end away").toHaveBeenCalledOnce();
+  await rerender({ rows: hosts(10) });
+  expect(onend, "rows that end in sight").toHaveBeenCalledTimes(2);
+  await rerender({ onend: undefined });
+  expect(screen.getByRole("grid").getAttribute("aria-rowcount")).toBe("11");
 });

@@ -3,10 +3,11 @@ import { expect, test } from "vitest";
 import { drawn, HEAD, inSight, led, turned } from "./table";
 
 test("draws what is in sight and a little beyond, never more than there is", () => {
-  expect(drawn(0, 400, 40, 10_000)).toEqual({ first: 0, end: 22 });
-  expect(drawn(4000, 400, 40, 10_000)).toEqual({ first: 94, end: 116 });
-  expect(drawn(400_000, 400, 40, 10_000)).toEqual({ first: 9978, end: 10_000 });
+  expect(drawn(0, 400, 40, 10_000)).toEqual({ first: 0, end: 23 });
+  expect(drawn(4000, 400, 40, 10_000)).toEqual({ first: 94, end: 117 });
+  expect(drawn(400_000, 400, 40, 10_000)).toEqual({ first: 9977, end: 10_000 });
   expect(drawn(0, 400, 40, 3)).toEqual({ first: 0, end: 3 });
+  expect(drawn(4010, 400, 40, 10_000, 0), "a row cut at an edge is missing").toEqual({ first: 100, end: 111 });
   expect(drawn(900, 400, 40, 0)).toEqual({ first: 0, end: 0 });
 });
 

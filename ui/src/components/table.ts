@@ -9,15 +9,22 @@ export interface Sort {
 export const HEAD = 36;
 
 /** Rows drawn beyond either edge, so that a turn of the wheel shows no blank. */
-const BEYOND = 6;
+export const BEYOND = 6;
 
 /** The most rows that are drawn, however high the window is. */
 const MOST = 56;
 
 /** The rows to draw at a scroll position: from the first up to, but without, the end. */
-export function drawn(top: number, height: number, rowHeight: number, count: number): { first: number; end: number } {
-  const wanted = Math.min(Math.ceil(height / rowHeight) + 2 * BEYOND, MOST, count);
-  const first = Math.max(0, Math.min(Math.floor(top / rowHeight) - BEYOND, count - wanted));
+export function drawn(
+  top: number,
+  height: number,
+  rowHeight: number,
+  count: number,
+  beyond: number = BEYOND,
+): { first: number; end: number } {
+  // One more than fit, for a row that is cut at the top.
+  const wanted = Math.min(Math.ceil(height / rowHeight) + 1 + 2 * beyond, MOST, count);
+  const first = Math.max(0, Math.min(Math.floor(top / rowHeight) - beyond, count - wanted));
   return { first, end: first + wanted };
 }
 

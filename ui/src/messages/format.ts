@@ -14,25 +14,57 @@ const STEPS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ["minute", MINUTE],
 ];
 
+/** Formatters are dear to make and cheap to use, and a table's rows use them by the hundred while it scrolls. */
+function cached<Format>(make: (language: string) => Format): () => Format {
+  const made = new Map<string, Format>();
+  return () => {
+    const language = catalogue.language;
+    const known = made.get(language);
+    if (known !== undefined) return known;
+    const format = make(language);
+    made.set(language, format);
+    return format;
+  };
+}
+
+const relative = cached((language) => new Intl.RelativeTimeFormat(language, { numeric: "auto" }));
+const moment = cached((language) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }));
+const date = cached((language) => new Intl.DateTimeFormat(language, { dateStyle: "medium" }));
+const timeOfDay = cached((language) => new Intl.DateTimeFormat(language, { timeStyle: "medium" }));
+const decimal = cached((language) => new Intl.NumberFormat(language));
+const days = cached((language) => new Intl.NumberFormat(language, { style: "unit", unit: "day", unitDisplay: "long" }));
+const names = cached((language) => new Intl.ListFormat(language, { style: "long", type: "conjunction" }));
+const narrow = (unit: string, digits: number) =>
+  cached(
+    (language) =>
+      new Intl.NumberFormat(language, {
+        style: "unit",
+        unit,
+        unitDisplay: "narrow",
+        minimumFractionDigits: digits,
+        maximumFractionDigits: digits,
+      }),
+  );
+const units = { second: narrow("second", 0), minute: narrow("minute", 0), hour: narrow("hour", 0) };
+const tenths = narrow("second", 1);
+
 /** A time as people say it: "3 days ago". */
 export function when(iso: string, now: Date = new Date()): string {
   const seconds = (new Date(iso).getTime() - now.getTime()) / 1000;
-  const relative = new Intl.RelativeTimeFormat(catalogue.language, { numeric: "auto" });
   const step = STEPS.find(([, length]) => Math.abs(seconds) >= length);
-  if (step === undefined) return relative.format(0, "second");
+  if (step === undefined) return relative().format(0, "second");
   const [unit, length] = step;
-  return relative.format(Math.trunc(seconds / length), unit);
+  return relative().format(Math.trunc(seconds / length), unit);
 }
 
 /** The exact local time. */
 export function exact(iso: string): string {
-  const format = new Intl.DateTimeFormat(catalogue.language, { dateStyle: "medium", timeStyle: "medium" });
-  return format.format(new Date(iso));
+  return moment().format(new Date(iso));
 }
 
 /** The local day. */
 export function day(iso: string): string {
-  return new Intl.DateTimeFormat(catalogue.language, { dateStyle: "medium" }).format(new Date(iso));
+  return date().format(new Date(iso));
 }
 
 /** The local day without its year: what stands below the columns of a chart. */
@@ -42,40 +74,31 @@ export function monthDay(iso: string): string {
 
 /** The local time of day, to the second: what a change's own page shows beside its stages. */
 export function clock(iso: string): string {
-  return new Intl.DateTimeFormat(catalogue.language, { timeStyle: "medium" }).format(new Date(iso));
+  return timeOfDay().format(new Date(iso));
 }
 
 /** A number with the language's separators. */
 export function number(value: number): string {
-  return new Intl.NumberFormat(catalogue.language).format(value);
+  return decimal().format(value);
 }
 
 /** How old something is, in whole days: "42 days". */
 export function age(iso: string, now: Date = new Date()): string {
-  const days = Math.max(0, Math.floor((now.getTime() - new Date(iso).getTime()) / 1000 / DAY));
-  const format = new Intl.NumberFormat(catalogue.language, { style: "unit", unit: "day", unitDisplay: "long" });
-  return format.format(days);
+  return days().format(Math.max(0, Math.floor((now.getTime() - new Date(iso).getTime()) / 1000 / DAY)));
 }
 
 /** How long something took: "7.3 s", "2 min 5 s". */
 export function duration(seconds: number): string {
-  const unit = (value: number, name: "second" | "minute" | "hour", digits = 0) =>
-    new Intl.NumberFormat(catalogue.language, {
-      style: "unit",
-      unit: name,
-      unitDisplay: "narrow",
-      minimumFractionDigits: digits,
-      maximumFractionDigits: digits,
-    })
-      .format(value)
-      .replace(/(\d)\s*(\p{Letter})/u, "$1\u00a0$2");
-  if (seconds < MINUTE) return unit(seconds, "second", 1);
+  // The narrow form glues some units to their number; a number and its unit stay on one line.
+  const apart = (text: string) => text.replace(/(\d)\s*(\p{Letter})/u, "$1\u00a0$2");
+  const unit = (name: keyof typeof units, value: number) => apart(units[name]().format(value));
+  if (seconds < MINUTE) return apart(tenths().format(seconds));
   const whole = Math.round(seconds);
-  if (whole < HOUR) return `${unit(Math.floor(whole / MINUTE), "minute")} ${unit(whole % MINUTE, "second")}`;
-  return `${unit(Math.floor(whole / HOUR), "hour")} ${unit(Math.floor((whole % HOUR) / MINUTE), "minute")}`;
+  if (whole < HOUR) return `${unit("minute", Math.floor(whole / MINUTE))} ${unit("second", whole % MINUTE)}`;
+  return `${unit("hour", Math.floor(whole / HOUR))} ${unit("minute", Math.floor((whole % HOUR) / MINUTE))}`;
 }
 
 /** Names in a row: "a, b and c". */
-export function list(names: readonly string[]): string {
-  return new Intl.ListFormat(catalogue.language, { style: "long", type: "conjunction" }).format(names);
+export function list(items: readonly string[]): string {
+  return names().format(items);
 }

@@ -35,7 +35,7 @@ test("each device has its verdict, and its number of the order of change", () =>
 
 test("a device that is left out is not counted, ready or not", () => {
   const devices = checked(targets, new Map([finding(4), finding(2, ["refused"])]), new Set([3]), new Set([2, 9]));
-  expect(tally(devices)).toEqual({ taking: 2, known: 1, notReady: [], warnings: 0, leftOut: 2 });
+  expect(tally(devices)).toEqual({ taking: 2, known: 1, checking: 1, notReady: [], warnings: 0, leftOut: 2 });
   const taken = checked(targets, new Map([finding(4), finding(2, ["refused"])]), new Set([3]), new Set([9]));
   expect(tally(taken)).toMatchObject({ taking: 3, known: 2, notReady: [2] });
 });

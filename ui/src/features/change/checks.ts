@@ -72,8 +72,9 @@ export function problemsFirst(devices: readonly CheckedDevice[], running: boolea
 export interface Tally {
   /** The devices that the change would go to. */
   taking: number;
-  /** Those of them whose check has ended. */
+  /** Those of them whose check has ended, and those whose check runs. */
   known: number;
+  checking: number;
   notReady: readonly number[];
   warnings: number;
   leftOut: number;
@@ -84,6 +85,7 @@ export function tally(devices: readonly CheckedDevice[]): Tally {
   return {
     taking: taking.length,
     known: taking.filter((device) => device.verdict !== "checking" && device.verdict !== "unchecked").length,
+    checking: taking.filter((device) => device.verdict === "checking").length,
     notReady: taking.filter((device) => device.verdict === "problem").map((device) => device.id),
     warnings: taking.filter((device) => device.verdict === "warning").length,
     leftOut: devices.length - taking.length,

@@ -2,6 +2,7 @@ import { notices } from "../../app/notices.svelte";
 import type { Backend } from "../../backend/backend";
 import type { ChangePage } from "../../generated/ChangePage";
 import type { Event } from "../../generated/Event";
+import { onFrame } from "../change/frame";
 import { advance, fold, isException, type Track } from "./track";
 
 /** How often a change that another program runs is read, in milliseconds. */
@@ -119,22 +120,4 @@ function mark(event: Event): string {
   const stage = event.event === "stage" ? event.stage : "";
   const state = "state" in event ? event.state : "";
   return [event.at, event.event, stage, state, of].join(" ");
-}
-
-/** Calls once before the next picture, or soon where no pictures are drawn: a hidden window draws none. */
-export function onFrame(callback: () => void): () => void {
-  let done = false;
-  const once = () => {
-    if (done) return;
-    cancel();
-    callback();
-  };
-  const frame = requestAnimationFrame(once);
-  const timer = setTimeout(once, 100);
-  const cancel = () => {
-    done = true;
-    cancelAnimationFrame(frame);
-    clearTimeout(timer);
-  };
-  return cancel;
 }

@@ -3,6 +3,7 @@ import type { ChangeKind } from "../../generated/ChangeKind";
 import type { ChangePage } from "../../generated/ChangePage";
 import type { ChangeState } from "../../generated/ChangeState";
 import type { ChangeView } from "../../generated/ChangeView";
+import type { CredentialRow } from "../../generated/CredentialRow";
 import type { DeviceRecordView } from "../../generated/DeviceRecordView";
 import type { DeviceState } from "../../generated/DeviceState";
 import type { Event } from "../../generated/Event";
@@ -121,4 +122,35 @@ export function through(number: number, stages: readonly Stage[], from: number):
     stage(number, name, "running", from + index),
     stage(number, name, "done", from + index + 1),
   ]);
+}
+
+export function credential(more: Partial<CredentialRow> = {}): CredentialRow {
+  return {
+    id: 3,
+    name: "deploy",
+    kind: "ssh-key",
+    username: "deploy",
+    owner: null,
+    original_device: "web-1",
+    devices: ["web-1", "web-2", "web-3"],
+    tags: [],
+    algorithm: "ed25519",
+    fingerprint: OLD,
+    public_key: "ssh-ed25519 AAAA deploy",
+    imported_from: null,
+    automatic_change: false,
+    authentication: "itself",
+    policy: "Standard",
+    next_change: null,
+    status: "enabled",
+    key_versions: [],
+    state: "up-to-date",
+    key_created: at(0),
+    owner_id: null,
+    original_device_id: 10,
+    device_ids: [10, 20, 30],
+    auth_with_id: null,
+    policy_id: 1,
+    ...more,
+  };
 }

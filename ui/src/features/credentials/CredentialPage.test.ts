@@ -197,7 +197,7 @@ test("the private key is revealed only after its name was typed, and the window 
   const revealKey = vi.fn(() => Promise.resolve("/home/ana/deploy.key"));
   await page(details(), { revealKey });
   await menu("Reveal private key");
-  const dialog = await screen.findByRole("dialog");
+  const dialog = await screen.findByRole("dialog", { name: "Reveal the private key of “deploy”" });
   const confirm = () => within(dialog).getByRole<HTMLButtonElement>("button", { name: "Choose file and write" });
   expect(confirm().disabled).toBe(true);
   await userEvent.type(within(dialog).getByLabelText(/Type the credential/), "deplo");
@@ -238,7 +238,7 @@ test("deleting takes the public key off the devices first, unless it is to be le
   const removeCredential = vi.fn(() => Promise.resolve());
   await page(details(), { removeCredential, beginChange: () => Promise.reject(new Error("a change was begun")) });
   await menu("Delete");
-  const dialog = await screen.findByRole("dialog");
+  const dialog = await screen.findByRole("dialog", { name: "Delete “deploy”" });
   expect(within(dialog).getByRole<HTMLInputElement>("radio", { name: "Remove the public key from these devices" }).checked).toBe(true);
   expect(within(dialog).getByText(/stands on web-3, web-1,? and web-2/)).toBeTruthy();
   expect(within(dialog).getByText(/can’t be brought back/)).toBeTruthy();

@@ -1,8 +1,7 @@
-import { notices } from "../../app/notices.svelte";
 import type { Backend } from "../../backend/backend";
-import type { ChangeState } from "../../generated/ChangeState";
 import type { Event } from "../../generated/Event";
 import type { Outcome } from "../../generated/Outcome";
+import { followChange } from "../change/follow";
 import { asStored } from "./check.svelte";
 
 /** What becomes of the public key where a credential is deleted. */
@@ -13,18 +12,21 @@ export class Removal {
   step = $state<"asking" | "removing" | "deleting">("asking");
   /** Devices that are through. */
   done = $state(0);
-  /** All devices; null until the change says so. */
+  /** All devices; null until the change is begun. */
   all = $state<number | null>(null);
   stopping = $state(false);
   error = $state.raw<unknown>(null);
   /** The removal from the devices that did not come to its end, because of which nothing was deleted. */
-  unfinished = $state.raw<{ change: number; outcome: ChangeState } | null>(null);
+  unfinished = $state.raw<{ change: number; outcome: Outcome } | null>(null);
   #backend: Backend;
+  #devices: number;
   #change: number | null = null;
   #gone = false;
 
-  constructor(backend: Backend) {
+  /** `devices`: how many the key is to be taken off. */
+  constructor(backend: Backend, devices: number) {
     this.#backend = backend;
+    this.#devices = devices;
   }
 
   /** Answers whether the credential is deleted. */
@@ -75,51 +77,23 @@ export class Removal {
     this.#gone = true;
   }
 
-  async #takeOff(credential: number): Promise<{ change: number; outcome: ChangeState }> {
+  async #takeOff(credential: number): Promise<{ change: number; outcome: Outcome }> {
     this.step = "removing";
     this.done = 0;
     this.all = null;
-    let change: number | null = null;
-    let end: (outcome: ChangeState) => void = () => {};
-    const ended = new Promise<ChangeState>((resolve) => (end = resolve));
+    const change = await this.#backend.beginChange(asStored("uninstall", credential));
+    this.#change = change;
+    this.all = this.#devices;
     const through = new Set<string>();
     const hear = (event: Event) => {
       if (event.event === "started") this.all = event.devices.length;
       if (event.event === "stage" && event.stage === "refuse" && event.state === "done") through.add(event.device);
-      if (event.event === "finished") end(outcomeState(event.outcome));
       this.done = through.size;
     };
-    // It may be over before its number is known here: what comes meanwhile is kept.
-    const early: Event[] = [];
-    const read = async () => {
-      if (change === null) return;
-      const page = await this.#backend.change(change).catch(() => null);
-      if (page === null) return;
-      this.all ??= page.change.devices;
-      if (page.change.state !== "running") end(page.change.state);
-    };
-    const stop = [
-      notices.on("change", (event) => {
-        if (change === null) early.push(event);
-        else if (event.change === change) hear(event);
-      }),
-      // One that was broken off says no last word; then the list of changes does.
-      notices.on("catalogue", () => void read()),
-    ];
     try {
-      const id = await this.#backend.beginChange(asStored("uninstall", credential));
-      change = id;
-      this.#change = id;
-      early.filter((event) => event.change === id).forEach(hear);
-      void read();
-      return { change: id, outcome: await ended };
+      return { change, outcome: await followChange(change, hear, this.#backend) };
     } finally {
       this.#change = null;
-      stop.forEach((off) => off());
     }
   }
-}
-
-function outcomeState(outcome: Outcome): ChangeState {
-  return outcome;
 }

@@ -42,7 +42,7 @@ const settled = () => new Promise((done) => setTimeout(done, 0));
 
 test("the credential is deleted only after every device refuses the key", async () => {
   const { door, removeCredential } = backend();
-  const removal = new Removal(door);
+  const removal = new Removal(door, 2);
   const run = removal.run(1, "remove");
   await settled();
   hand(started(5));
@@ -59,7 +59,7 @@ test("the credential is deleted only after every device refuses the key", async 
 
 test.each(["partly-changed", "failed", "rolled-back", "interrupted"] as const)("nothing is deleted when the removal ends %s", async (outcome) => {
   const { door, removeCredential } = backend();
-  const removal = new Removal(door);
+  const removal = new Removal(door, 2);
   const run = removal.run(1, "remove");
   await settled();
   hand(finished(5, outcome));
@@ -75,14 +75,15 @@ test("an end that comes before the change's number is not missed", async () => {
       hand(finished(5, "changed"));
       return Promise.resolve(5);
     },
+    change: () => Promise.resolve({ change: change(5, "changed") } as never),
   });
-  expect(await new Removal(door).run(1, "remove")).toBe(true);
+  expect(await new Removal(door, 2).run(1, "remove")).toBe(true);
 });
 
 test("a change that was broken off without a last word is read from the list", async () => {
   let state: "running" | "interrupted" = "running";
   const { door } = backend({ change: () => Promise.resolve({ change: change(5, state) } as never) });
-  const removal = new Removal(door);
+  const removal = new Removal(door, 2);
   const run = removal.run(1, "remove");
   await settled();
   state = "interrupted";
@@ -93,16 +94,16 @@ test("a change that was broken off without a last word is read from the list", a
 
 test("what is to be left is left, and what stands nowhere is refused if it stands after all", async () => {
   const { door, removeCredential } = backend({ beginChange: () => Promise.reject(new Error("a change was begun")) });
-  expect(await new Removal(door).run(1, "leave")).toBe(true);
+  expect(await new Removal(door, 2).run(1, "leave")).toBe(true);
   expect(removeCredential).toHaveBeenLastCalledWith(1, "leave-there");
-  expect(await new Removal(door).run(1, "nowhere")).toBe(true);
+  expect(await new Removal(door, 2).run(1, "nowhere")).toBe(true);
   expect(removeCredential).toHaveBeenLastCalledWith(1, "refuse");
 });
 
 test("a refusal is told, and it can be tried again", async () => {
   const error = new BackendError(report("change-open", "A change of deploy is not ended."));
   const { door, removeCredential } = backend({ beginChange: () => Promise.reject(error) });
-  const removal = new Removal(door);
+  const removal = new Removal(door, 2);
   expect(await removal.run(1, "remove")).toBe(false);
   expect(removal.error).toBe(error);
   expect(removeCredential).not.toHaveBeenCalled();
@@ -113,7 +114,7 @@ test("a refusal is told, and it can be tried again", async () => {
 test("stopping stops the change, and a page that was left deletes nothing", async () => {
   const stopChange = vi.fn(() => Promise.resolve());
   const { door, removeCredential } = backend({ stopChange });
-  const removal = new Removal(door);
+  const removal = new Removal(door, 2);
   const run = removal.run(1, "remove");
   await settled();
   await removal.stop();

@@ -50,7 +50,7 @@ export function truth(id: number, answers: Record<number, "accepted" | "refused"
     answer,
     at: answer === "unknown" ? null : "2026-03-01T10:00:00Z",
   }));
-  return { device_id: id, device: `web-${id}`, enabled: true, versions };
+  return { device_id: id, device: `web-${id}`, enabled: true, listed: true, versions };
 }
 
 export function details(fields: Partial<CredentialDetails> = {}, credential: Partial<CredentialRow> = {}): CredentialDetails {

@@ -209,7 +209,7 @@ test("why a check could not be made is said where it was asked for", async () =>
 
   await user.click(button("Check devices"));
   expect(await screen.findByText("keyring-locked happened.")).toBeDefined();
-  expect(button("Check devices again").disabled).toBe(false);
+  expect(button("Check devices").disabled).toBe(false);
 });
 
 test("a check that is left is stopped, and what it still says is nobody's", async () => {

@@ -200,7 +200,10 @@ export class FormState {
   /** Whether the form has the field as it stands. */
   #shown(field: FieldName): boolean {
     if (field === "password") return this.fields.kind === "password";
-    if (["key", "algorithm", "passphrase"].includes(field)) return this.fields.kind === "ssh-key" && this.id === null;
+    if (["key", "algorithm", "passphrase"].includes(field)) {
+      if (this.fields.kind === "password" || this.id !== null) return false;
+      return field !== "passphrase" || this.key.locked !== null;
+    }
     if (field === "auth_with" || field === "policy") return this.fields.kind === "ssh-key";
     return true;
   }
@@ -210,9 +213,7 @@ export class FormState {
     const values: Record<FieldName, () => unknown> = {
       name: () => fields.name,
       username: () => fields.username,
-      kind: () => fields.kind,
       original_device: () => fields.originalDevice,
-      enabled: () => fields.enabled,
       tags: () => fields.tags,
       algorithm: () => [key.algorithm, key.draft],
       key: () => key.draft,

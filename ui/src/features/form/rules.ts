@@ -230,9 +230,7 @@ export type TabId = (typeof TABS)[number];
 export type FieldName =
   | "name"
   | "username"
-  | "kind"
   | "original_device"
-  | "enabled"
   | "tags"
   | "algorithm"
   | "key"
@@ -246,9 +244,7 @@ export type FieldName =
 const TAB_OF: Record<FieldName, TabId> = {
   name: "information",
   username: "information",
-  kind: "information",
   original_device: "information",
-  enabled: "information",
   tags: "information",
   algorithm: "key",
   key: "key",
@@ -266,7 +262,7 @@ export function tabOf(field: FieldName): TabId {
 }
 
 /** Rust's names of fields that the form has under another one. */
-const SAME_FIELD: Record<string, FieldName> = { automatic: "auth_with", secret: "key", status: "enabled" };
+const SAME_FIELD: Record<string, FieldName> = { automatic: "auth_with", secret: "key" };
 
 /** Where a refusal belongs that names no field. */
 const FIELD_OF_CODE: Record<string, FieldName> = {

@@ -10,7 +10,7 @@ import type { ChangeRequest } from "../../generated/ChangeRequest";
 import type { DeviceEnd } from "../../generated/DeviceEnd";
 import type { Outcome } from "../../generated/Outcome";
 import { catalogue as messages } from "../../messages/catalogue.svelte";
-import { button, catalogue, combo, field, fill, openForm, saidAt, tab, table } from "./testing-form";
+import { button, catalogue, combo, field, fill, openForm, renderForm, saidAt, tab, table } from "./testing-form";
 import { credential, details, draftKey, refusal } from "./testing";
 
 vi.mock("../devices/DeviceDialog.svelte", () => import("./StubDialog.svelte"));
@@ -79,6 +79,17 @@ test("what is about no field stands beside Save, with its details to copy", asyn
   expect(button("Save").disabled).toBe(false);
 });
 
+test.each([
+  ["change-open", "enabled"],
+  ["wrong-passphrase", "passphrase"],
+  ["not-a-private-key", "no-such-field"],
+])("a refusal (%s) is seen, whatever field it names", async (code, named) => {
+  const { user } = await filled({ saveCredential: () => Promise.reject(refusal(code, { field: named })) });
+
+  await user.click(button("Save"));
+  expect(await screen.findByText(new RegExp(`${code} happened.`))).toBeDefined();
+});
+
 test("a key that Rust has no more is asked for again", async () => {
   const { user } = await filled({ saveCredential: () => Promise.reject(refusal("draft-gone")) });
 
@@ -116,7 +127,7 @@ test("a saved answer that comes after the form is gone leads nowhere", async () 
 
   unmount();
   answer(7);
-  await Promise.resolve();
+  await new Promise((resolve) => setTimeout(resolve));
   expect(router.route.id).toBeNull();
 });
 
@@ -297,11 +308,13 @@ test("a running removal is stopped, not left behind by Escape", async () => {
 });
 
 test("what can't be read is told, and asked for again", async () => {
-  const devices = vi.fn(() => Promise.reject(refusal("database-busy")));
-  const made = catalogue({ devices });
-  await openForm(made.backend).catch(() => undefined);
+  const made = catalogue();
+  const devices = vi.fn(made.backend.devices).mockRejectedValueOnce(refusal("database-busy"));
+  const { user } = renderForm(catalogue({ devices }).backend);
+
   expect(await screen.findByText("database-busy happened.")).toBeDefined();
-  expect(button("Try again")).toBeDefined();
+  await user.click(button("Try again"));
+  expect(await screen.findByRole("tab", { name: "Information" })).toBeDefined();
 });
 
 function refused(device: string) {

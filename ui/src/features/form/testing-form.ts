@@ -39,16 +39,24 @@ export function catalogue(calls: Partial<Backend> = {}) {
   return { backend, saveCredential, dropDraft };
 }
 
-export async function openForm(
-  backend: Backend,
-  props: { id?: number; copy?: number; kind?: CredentialKind } = {},
-): Promise<{ user: ReturnType<typeof userEvent.setup>; unmount: () => void }> {
-  window.history.replaceState(null, "", "#/credentials/new");
+export interface Place {
+  id?: number;
+  copy?: number;
+  kind?: CredentialKind;
+}
+
+/** Draws the form without waiting for it. */
+export function renderForm(backend: Backend, place: Place = {}) {
   router.replace("credentials", null, "new");
   const user = userEvent.setup({ delay: null });
-  const { unmount } = render(FormHost, { backend, ...props });
+  return { user, unmount: render(FormHost, { backend, ...place }).unmount };
+}
+
+/** Draws the form, and waits until it has read what it chooses from. */
+export async function openForm(backend: Backend, place: Place = {}) {
+  const form = renderForm(backend, place);
   await screen.findAllByRole("tab");
-  return { user, unmount };
+  return form;
 }
 
 export const field = (name: string) =>
