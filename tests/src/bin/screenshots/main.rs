@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use keywheel_fleet::Trouble;
+use keywheel_fleet::embedded::Fault;
 use keywheel_fleet::window::{Page, Place, Window};
 
 use crate::world::World;
@@ -118,6 +119,16 @@ async fn run() -> Result<(), Trouble> {
         tokio::time::sleep(Duration::from_secs(1)).await;
         camera.take(&window, name).await?;
     }
+    // The live change, held open long enough to be looked at.
+    for (_, _, server) in &world.devices {
+        server.set_fault(Fault::Slow(Duration::from_millis(120)));
+    }
+    go(&window, "#/credentials/4/change").await?;
+    window.button("Change key on 9 devices").await?;
+    window.sees("4 of 9 proven on the new key").await?;
+    camera.take(&window, "change-running").await?;
+    window.sees("9 of 9 devices accept the new key and refuse the old").await?;
+    camera.take(&window, "change-finished").await?;
     window.close().await?;
     drop(world);
     Ok(())

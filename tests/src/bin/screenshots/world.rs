@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use keywheel_core::Keywheel;
 use keywheel_core::audit::Actor;
 use keywheel_core::catalogue::{CredentialId, DeviceId, OnFailure, PersonId};
-use keywheel_core::clock::{Clock, Timestamp};
+use keywheel_core::clock::{Clock, SystemClock, Timestamp};
 use keywheel_core::credential::{Automatic, NewCredential, NewSecret};
 use keywheel_core::device::{NewDevice, Pinned};
 use keywheel_core::key::{Algorithm, PrivateKey, PublicKey};
@@ -17,7 +17,8 @@ use keywheel_fleet::window::Place;
 use keywheel_fleet::{Trouble, watch};
 use secrecy::SecretString;
 
-const DAY: i64 = 24 * 60 * 60;
+/// A day in nanoseconds.
+const DAY: i128 = 24 * 60 * 60 * 1_000_000_000;
 
 /// A clock that runs some days behind, so that keys can have an age.
 #[derive(Debug, Clone)]
@@ -32,8 +33,9 @@ impl Behind {
 impl Clock for Behind {
     fn now(&self) -> Timestamp {
         let days = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Timestamp::now();
-        Timestamp::from_second(now.as_second() - days * DAY).unwrap_or(now)
+        let now = SystemClock.now();
+        let behind = now.as_nanosecond() - i128::from(days) * DAY;
+        Timestamp::from_nanosecond(behind).unwrap_or(now)
     }
 }
 
