@@ -145,6 +145,19 @@ impl Page {
         }
     }
 
+    /// Finds a control by its role and the beginning of its name, and answers the whole name.
+    ///
+    /// # Errors
+    ///
+    /// There is none within [`PATIENCE`].
+    pub async fn name_beginning(&self, role: &str, beginning: &str) -> Result<String, Trouble> {
+        let script = "const it = all(top()).find((it) => role(it) === arguments[0] && name(it).startsWith(arguments[1]) && shown(it));
+             return it === undefined ? null : name(it);";
+        let what = format!("a {role} \"{beginning}…\"");
+        let found = self.wait(&what, script, vec![json!(role), json!(beginning)]).await?;
+        Ok(found.as_str().unwrap_or_default().to_owned())
+    }
+
     /// Waits until there is no such control any more.
     ///
     /// # Errors
