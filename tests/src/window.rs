@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -157,6 +157,27 @@ impl Place {
             }
         }
         Ok(window)
+    }
+
+    /// Starts the program with this data directory while a window on it is open, and waits until the second one has ended.
+    ///
+    /// # Errors
+    ///
+    /// It can't be started, or does not end.
+    pub async fn start_again(&self) -> Result<ExitStatus, Trouble> {
+        let mut second = self.command(desktop()?).arg("--data-dir").arg(self.data_dir()).spawn()?;
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = second.try_wait()? {
+                return Ok(status);
+            }
+            if begun.elapsed() > PATIENCE {
+                second.kill()?;
+                second.wait()?;
+                return Err("a second start does not end while a window is open".into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Gives the desktop a tray, for as long as the value lives.

@@ -157,9 +157,12 @@ impl<D: Device> Scene<D> {
 
     /// Goes to "Change key now" of the credential.
     pub(crate) async fn open_change(&self, page: &Page) -> Result<(), Trouble> {
-        page.link("Credentials").await?;
-        page.open_row(ACCOUNT).await?;
-        page.button("Change key now").await
+        page.link("Changes").await?;
+        page.button("New change").await?;
+        page.choose("Credential", ACCOUNT).await?;
+        page.button("Continue").await?;
+        page.find("heading", "Change key now").await?;
+        Ok(())
     }
 
     /// Asserts from outside that this device accepts the vault's current key, and the one from before no more.
