@@ -99,7 +99,8 @@ async fn a_partly_changed_change_is_rolled_back() -> Result<(), Trouble> {
     window.sees("Only 1 of 2 devices accept the new key and refuse the old").await?;
     scene.assert_changed(0).await?;
     roll_back(&window).await?;
-    window.sees("Everything was taken back").await?;
+    // The device that was left out does not answer, so nothing may be said of it.
+    window.sees("Everything was taken back: 1 of 2 devices is proven on the old key").await?;
     scene.devices[1].start()?;
     for index in 0..2 {
         scene.assert_as_before(index).await?;
