@@ -38,10 +38,16 @@ impl Outside {
             Some(reply.value32()?.collect())
         };
         let id = u32::try_from(process.as_raw())?;
-        let found = server.query_tree(root)?.reply()?.children.into_iter().find(|window| {
+        let closable = |window: &Id| {
             numbers(*window, owner, AtomEnum::CARDINAL).is_some_and(|owners| owners.contains(&id))
                 && numbers(*window, protocols, AtomEnum::ATOM).is_some_and(|known| known.contains(&delete))
-        });
+        };
+        // GTK has small windows of its own that look the same and are never shown.
+        let size = |window: &Id| {
+            let place = server.get_geometry(*window).ok()?.reply().ok()?;
+            Some(u32::from(place.width) * u32::from(place.height))
+        };
+        let found = server.query_tree(root)?.reply()?.children.into_iter().filter(closable).max_by_key(size);
         let window = found.ok_or("the program has no window that could be closed")?;
         Ok(Self { server, root, window, protocols, delete })
     }
