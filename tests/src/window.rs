@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -121,7 +121,21 @@ impl Place {
         command
     }
 
-    /// Opens the data directory beside the window, as the command line does.
+    /// The command line, built beside the window, on the same data directory.
+    ///
+    /// # Errors
+    ///
+    /// It is not built.
+    pub fn command_line(&self, arguments: &[&str]) -> Result<Output, Trouble> {
+        let program = built()?.join("keywheel");
+        let mut command = self.command(&program);
+        command.arg("--data-dir").arg(self.data_dir()).args(arguments);
+        Ok(command
+            .output()
+            .map_err(|error| format!("{} can't be run ({error}); run `make build`", program.display()))?)
+    }
+
+    /// Opens the data directory beside the window, in this process.
     ///
     /// # Errors
     ///
@@ -292,6 +306,11 @@ impl Window {
     /// The process of the program.
     pub fn process(&self) -> Option<Pid> {
         self.processes().find(|(_, name)| name.starts_with("keywheel-deskto")).map(|(id, _)| id)
+    }
+
+    /// How many processes of the program there are.
+    pub fn programs(&self) -> usize {
+        self.processes().filter(|(_, name)| name.starts_with("keywheel-deskto")).count()
     }
 
     /// All processes with this window's home, which nothing else has, and their names.
