@@ -91,6 +91,18 @@ async fn a_session_without_a_keyring_is_told_what_is_missing() -> Result<(), Tro
 }
 
 #[tokio::test]
+async fn a_session_without_a_bus_has_a_window_all_the_same() -> Result<(), Trouble> {
+    let mut place = Place::new()?;
+    let nowhere = place.path().join("no-bus");
+    place.set("DBUS_SESSION_BUS_ADDRESS", &format!("unix:path={}", nowhere.display()));
+    let window = place.open().await?;
+    window.find("heading", TITLE).await?;
+    window.sees("No keyring of the operating system can be reached.").await?;
+    window.ask_to_close()?;
+    window.ended().await
+}
+
+#[tokio::test]
 async fn data_from_a_newer_version_is_named_and_left_alone() -> Result<(), Trouble> {
     let place = Place::new()?;
     drop(place.keywheel()?);

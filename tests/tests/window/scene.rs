@@ -83,10 +83,7 @@ impl Scene<Embedded> {
         for _ in 0..2 {
             devices.push(Embedded::start(Config { account: ACCOUNT.to_owned(), ..Config::default() }).await?);
         }
-        let scene = Self::of(devices).await?;
-        // What is held must not be given up before the test lets it go; and this long is waited before a change is taken up.
-        scene.keywheel.set_setting("stage-timeout", "10").await?;
-        Ok(scene)
+        Self::of(devices).await
     }
 
     /// Begins the change in a window, and holds it where the second device's file is to be written for the first time.
@@ -159,6 +156,8 @@ impl<D: Device> Scene<D> {
     pub(crate) async fn open_change(&self, page: &Page) -> Result<(), Trouble> {
         page.link("Changes").await?;
         page.button("New change").await?;
+        // The list behind it has a filter of the same name.
+        page.find("dialog", "New change").await?;
         page.choose("Credential", ACCOUNT).await?;
         page.button("Continue").await?;
         page.find("heading", "Change key now").await?;
