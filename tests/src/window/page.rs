@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use fantoccini::Client;
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::{Element, ElementRef};
+use fantoccini::error::CmdError;
 use serde_json::{Value, json};
 
 use super::PATIENCE;
@@ -78,7 +79,11 @@ impl Page {
     pub async fn wait(&self, what: &str, script: &str, arguments: Vec<Value>) -> Result<Value, Trouble> {
         let begun = Instant::now();
         loop {
-            let answer = self.run(script, arguments.clone()).await?;
+            let answer = match self.run(script, arguments.clone()).await {
+                // What it found was drawn anew before it could be handed over.
+                Err(error) if is_stale(&error) => Value::Null,
+                answer => answer?,
+            };
             let empty = match &answer {
                 Value::Null | Value::Bool(false) => true,
                 Value::String(text) => text.is_empty(),
@@ -134,15 +139,38 @@ impl Page {
             vec![json!(role), json!(name)],
         )
         .await?;
+        self.click_found(
+            &format!("the {role} \"{name}\""),
+            "return find(...arguments);",
+            vec![json!(role), json!(name)],
+        )
+        .await
+    }
+
+    /// Clicks what a script finds, and finds it again where it was drawn anew in between or something still moves over it.
+    async fn click_found(&self, what: &str, script: &str, arguments: Vec<Value>) -> Result<(), Trouble> {
         let begun = Instant::now();
         loop {
-            match self.find(role, name).await?.click().await {
+            let found = self.wait(what, script, arguments.clone()).await?;
+            match self.element(&found)?.click().await {
                 Ok(()) => return Ok(()),
-                // It was drawn anew in between, or something is still moving over it.
-                Err(error) if begun.elapsed() > PATIENCE => return Err(format!("{role} \"{name}\": {error}").into()),
+                Err(error) if begun.elapsed() > PATIENCE => return Err(format!("{what}: {error}").into()),
                 Err(_) => tokio::time::sleep(AGAIN).await,
             }
         }
+    }
+
+    /// Finds a control by its role and the beginning of its name, and answers the whole name.
+    ///
+    /// # Errors
+    ///
+    /// There is none within [`PATIENCE`].
+    pub async fn name_beginning(&self, role: &str, beginning: &str) -> Result<String, Trouble> {
+        let script = "const it = all(top()).find((it) => role(it) === arguments[0] && name(it).startsWith(arguments[1]) && shown(it));
+             return it === undefined ? null : name(it);";
+        let what = format!("a {role} \"{beginning}…\"");
+        let found = self.wait(&what, script, vec![json!(role), json!(beginning)]).await?;
+        Ok(found.as_str().unwrap_or_default().to_owned())
     }
 
     /// Waits until there is no such control any more.
@@ -165,9 +193,7 @@ impl Page {
         let script = "const cell = [...document.querySelectorAll('[role=gridcell], [role=cell], td')]
              .find((it) => shown(it) && words(it.innerText) === arguments[0]);
              return cell ?? null;";
-        let found = self.wait(&format!("a row with \"{text}\""), script, vec![json!(text)]).await?;
-        self.element(&found)?.click().await?;
-        Ok(())
+        self.click_found(&format!("a row with \"{text}\""), script, vec![json!(text)]).await
     }
 
     /// Clicks a button.
@@ -213,14 +239,11 @@ impl Page {
     /// There is no such dropdown, or no such entry in it.
     pub async fn choose(&self, label: &str, entry: &str) -> Result<(), Trouble> {
         let script = "return find('combobox', arguments[0]) ?? find('button', arguments[0]);";
-        let found = self.wait(&format!("the dropdown \"{label}\""), script, vec![json!(label)]).await?;
-        self.element(&found)?.click().await?;
+        self.click_found(&format!("the dropdown \"{label}\""), script, vec![json!(label)]).await?;
         let script = "const it = all(document).find((it) => role(it) === 'option' && shown(it)
              && (name(it) === arguments[0] || name(it).startsWith(arguments[0] + ' ')));
              return it ?? null;";
-        let found = self.wait(&format!("the entry \"{entry}\" of \"{label}\""), script, vec![json!(entry)]).await?;
-        self.element(&found)?.click().await?;
-        Ok(())
+        self.click_found(&format!("the entry \"{entry}\" of \"{label}\""), script, vec![json!(entry)]).await
     }
 
     /// Waits until the page shows a text.
@@ -305,4 +328,9 @@ impl Page {
             .await?;
         Ok(found.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
     }
+}
+
+/// Whether an error says that an element was drawn anew meanwhile (W3C WebDriver, section 6.6).
+fn is_stale(error: &Trouble) -> bool {
+    error.downcast_ref::<CmdError>().is_some_and(CmdError::is_stale_element_reference)
 }
