@@ -19,11 +19,17 @@ mod crowd;
 mod first_change;
 #[path = "window/interrupted.rs"]
 mod interrupted;
+#[path = "window/keyboard.rs"]
+mod keyboard;
 #[path = "window/keyring.rs"]
 mod keyring;
+#[path = "window/paste.rs"]
+mod paste;
 #[path = "window/program.rs"]
 mod program;
 #[path = "window/scene.rs"]
 mod scene;
 #[path = "window/screens.rs"]
 mod screens;
+#[path = "window/words.rs"]
+mod words;

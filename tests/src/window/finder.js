@@ -14,6 +14,7 @@ const ROLES = {
   H3: () => "heading",
   DIALOG: () => "dialog",
   TABLE: () => "table",
+  FIELDSET: () => "group",
 };
 
 const role = (it) => it.getAttribute("role") ?? ROLES[it.tagName]?.(it) ?? null;
@@ -32,13 +33,14 @@ const name = (it) => {
   if (by !== null) return words(by.split(/\s+/).map((id) => said(document.getElementById(id) ?? new Text())).join(" "));
   if (it.hasAttribute("aria-label")) return words(it.getAttribute("aria-label"));
   if (it.labels?.length > 0) return words([...it.labels].map(said).join(" "));
+  if (it.tagName === "FIELDSET") return words(said(it.querySelector(":scope > legend") ?? new Text()));
   return words(said(it)) || words(it.getAttribute("title") ?? "");
 };
 
 const shown = (it) =>
   it.checkVisibility({ visibilityProperty: true, opacityProperty: false }) && it.closest("[inert], [aria-hidden=true]") === null;
 
-const all = (scope) => [...scope.querySelectorAll("a, button, summary, input, select, textarea, h1, h2, h3, table, [role]")];
+const all = (scope) => [...scope.querySelectorAll("a, button, summary, input, select, textarea, h1, h2, h3, table, fieldset, [role]")];
 
 // What is below an open dialog can't be reached.
 const top = () => [...document.querySelectorAll("[role=dialog], [role=alertdialog], dialog[open]")].filter(shown).at(-1) ?? document;

@@ -27,6 +27,10 @@ pub mod keys {
     pub const ESCAPE: char = '\u{E00C}';
     /// Moves down.
     pub const DOWN: char = '\u{E015}';
+    /// Moves to the right.
+    pub const RIGHT: char = '\u{E014}';
+    /// Moves to the last.
+    pub const END: char = '\u{E010}';
     /// With another key.
     pub const CONTROL: char = '\u{E009}';
     /// With another key.

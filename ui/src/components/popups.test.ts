@@ -78,12 +78,12 @@ test("a filter stays open while values are chosen, and counts them", async () =>
     selected: [],
   });
 
-  await user.click(screen.getByRole("button", { name: "Tags" }));
+  await user.click(screen.getByRole("button", { name: "Filter: Tags" }));
   await user.click(await screen.findByRole("menuitemcheckbox", { name: /web/ }));
   await user.click(screen.getByRole("menuitemcheckbox", { name: /db/ }));
-  expect(screen.getByLabelText("Tags, 2 chosen")).toBeTruthy();
+  expect(screen.getByLabelText("Filter: Tags, 2 chosen")).toBeTruthy();
   await user.click(screen.getByRole("menuitem", { name: "Clear" }));
-  expect(screen.getByLabelText("Tags")).toBeTruthy();
+  expect(screen.getByLabelText("Filter: Tags")).toBeTruthy();
 });
 
 test("a deletion waits for the name, and for nothing like it", async () => {
