@@ -49,7 +49,13 @@ const SCROLL: &str = "
 fn csv() -> Vec<u8> {
     let mut text = String::from("name,address,port,tags\n");
     for index in 0..DEVICES {
-        text.push_str(&format!("host-{index:05},10.{}.{}.{},22,rack-{}\n", index >> 16, index >> 8 & 255, index & 255, index % 40));
+        text.push_str(&format!(
+            "host-{index:05},10.{}.{}.{},22,rack-{}\n",
+            index >> 16,
+            index >> 8 & 255,
+            index & 255,
+            index % 40
+        ));
         if index % (DEVICES / BAD) == 0 {
             text.push_str(&format!("bad-{index},10.0.0.1,70000,\n"));
         }
@@ -101,13 +107,24 @@ async fn judge(page: &Page, what: &str) -> Result<(), Trouble> {
         seen["rows"],
     );
     assert!(frames.len() > 10, "{what}: hardly a frame was drawn");
-    assert!(seen["rows"].as_u64().is_some_and(|rows| (1..=ROWS).contains(&rows)), "{what}: rows in the document: {}", seen["rows"]);
+    assert!(
+        seen["rows"].as_u64().is_some_and(|rows| (1..=ROWS).contains(&rows)),
+        "{what}: rows in the document: {}",
+        seen["rows"]
+    );
     assert!(at(0.5) < MILLISECONDS, "{what}: half of the frames took {:.0} ms or more", at(0.5));
     Ok(())
 }
 
 /// Scrolls through a list and searches it.
-async fn goes_through(page: &Page, grid: &str, search: &str, last: &str, searched: &str, found: &str) -> Result<(), Trouble> {
+async fn goes_through(
+    page: &Page,
+    grid: &str,
+    search: &str,
+    last: &str,
+    searched: &str,
+    found: &str,
+) -> Result<(), Trouble> {
     page.run(WATCH, Vec::new()).await?;
     page.ask(SCROLL, vec![json!(grid)]).await?;
     page.sees(last).await?;
@@ -127,7 +144,11 @@ async fn ten_thousand_devices_and_two_thousand_credentials_are_drawn_a_screenful
     let place = Place::new()?;
     let keywheel = place.keywheel()?;
     let preview = keywheel.preview_import(csv()).await?;
-    assert_eq!((preview.new.len(), preview.bad.len()), (DEVICES, BAD), "the file's bad rows are told from the good ones");
+    assert_eq!(
+        (preview.new.len(), preview.bad.len()),
+        (DEVICES, BAD),
+        "the file's bad rows are told from the good ones"
+    );
     keywheel.import_devices(csv(), preview).await?;
     add_credentials(&keywheel)?;
     let window = place.open().await?;

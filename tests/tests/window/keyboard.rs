@@ -181,8 +181,12 @@ async fn the_first_change_and_its_undo_by_the_keyboard_alone() -> Result<(), Tro
     shortcut(page, 'k').await?;
     page.find("dialog", "Search everything").await?;
     page.types(ACCOUNT).await?;
-    page.wait("the credential found", "return find('listbox', 'Results')?.innerText.includes('Credentials');", Vec::new())
-        .await?;
+    page.wait(
+        "the credential found",
+        "return find('listbox', 'Results')?.innerText.includes('Credentials');",
+        Vec::new(),
+    )
+    .await?;
     page.press(&[], keys::ENTER).await?;
     page.sees("On request").await?;
     main_button(page, "Change key now").await?;
@@ -210,7 +214,11 @@ async fn expect_logins(place: &Place, devices: &[Sshd], expected: u32) -> Result
         let file = client.key_file(&format!("version-{version}"), &text)?;
         for device in devices {
             let logs_in = client.logs_in(&device.target()?, &file)?;
-            assert_eq!(logs_in, version == expected, "the window said that version {expected} logs in: version {version}");
+            assert_eq!(
+                logs_in,
+                version == expected,
+                "the window said that version {expected} logs in: version {version}"
+            );
         }
     }
     Ok(())

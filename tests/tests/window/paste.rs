@@ -34,7 +34,11 @@ async fn a_pasted_key_that_can_not_be_taken_is_refused_with_its_reason() -> Resu
     window.click("tab", "Key").await?;
 
     for (text, says, hint) in [
-        ("\u{0}\u{fffd} not a key {count} <img src=x>".repeat(200), "The file holds no private key.", "Choose a private key"),
+        (
+            "\u{0}\u{fffd} not a key {count} <img src=x>".repeat(200),
+            "The file holds no private key.",
+            "Choose a private key",
+        ),
         (public, "The file holds a public key, not a private key.", "Choose the private half"),
         (PUTTY.to_owned(), "The file is a PuTTY key file.", "export it as OpenSSH"),
         (DSA.to_owned(), "The key is a DSA key.", "no longer accepted"),

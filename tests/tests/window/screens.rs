@@ -346,7 +346,8 @@ async fn misnamed(page: &Page, screen: &str, found: &mut BTreeSet<(String, Strin
         }
         let before = seen.insert((place, role, name), target);
         // Two links that lead to the same place are one, and so are a dialog's two ways to close it.
-        let same = !target.is_empty() && before == Some(target.as_str()) || place.starts_with("dialog") && name == "Close";
+        let same =
+            !target.is_empty() && before == Some(target.as_str()) || place.starts_with("dialog") && name == "Close";
         if before.is_some() && !same {
             wrong.push(format!("{screen}: two of {role} \"{name}\" in \"{place}\""));
         }
@@ -370,7 +371,11 @@ const LABELS: &[(&str, &str, &[&str])] = &[
     ("form: Key", "combobox", &["Algorithm"]),
     ("form: Key", "button", &["Generate a new key", "Choose file…", "Paste from clipboard"]),
     ("form: generated key", "button", &["Copy public key"]),
-    ("form: Additional settings", "combobox", &["Credential owner", "Credential or SSH key for authentication", "Policy"]),
+    (
+        "form: Additional settings",
+        "combobox",
+        &["Credential owner", "Credential or SSH key for authentication", "Policy"],
+    ),
     ("form: Additional settings", "checkbox", &["Enable automatic change", "Use the key itself to connect"]),
     ("form: Devices", "checkbox", &["Select all shown"]),
     ("form: Devices", "button", &["Check devices"]),
@@ -410,7 +415,8 @@ const LABELS: &[(&str, &str, &[&str])] = &[
 ];
 
 #[tokio::test]
-async fn every_control_has_a_role_and_a_name_of_its_own_and_the_labels_are_those_of_the_product() -> Result<(), Trouble> {
+async fn every_control_has_a_role_and_a_name_of_its_own_and_the_labels_are_those_of_the_product() -> Result<(), Trouble>
+{
     let world = World::new(PLAIN).await?;
     let window = world.place.open().await?;
     let mut found: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
