@@ -29,10 +29,13 @@ export class Checks {
 
   /** Drops what was found, and checks all these devices; without a request nothing can be checked yet. */
   async restart(request: ChangeRequest | null, devices: readonly number[]): Promise<void> {
-    this.stop();
+    const begins = request !== null && devices.length > 0;
+    // A check that begins stops the one before it. To ask for that, too, could stop the new one: calls may overtake each other.
+    if (begins) this.#forget();
+    else this.stop();
     this.findings = new Map();
     this.error = null;
-    if (request !== null && devices.length > 0) await this.#run(request, devices, null);
+    if (begins) await this.#run(request, devices, null);
   }
 
   /** Checks some of the devices again. */
@@ -43,12 +46,17 @@ export class Checks {
 
   /** Ends what is under way; what was found stays. */
   stop() {
+    this.#forget();
+    if (this.#runs > 0) void this.#backend.stopCheck().catch(() => undefined);
+  }
+
+  /** Waits for no answer any more. */
+  #forget() {
     this.#generation += 1;
     this.#frame?.();
     this.#frame = null;
     this.#came = [];
     this.asked = new Set();
-    if (this.#runs > 0) void this.#backend.stopCheck().catch(() => undefined);
   }
 
   async #run(request: ChangeRequest, devices: readonly number[], only: number[] | null): Promise<void> {
