@@ -83,11 +83,7 @@ impl Page {
     pub async fn wait(&self, what: &str, script: &str, arguments: Vec<Value>) -> Result<Value, Trouble> {
         let begun = Instant::now();
         loop {
-            let answer = match self.run(script, arguments.clone()).await {
-                // What it found was drawn anew before it could be handed over.
-                Err(error) if is_stale(&error) => Value::Null,
-                answer => answer?,
-            };
+            let answer = self.look(script, arguments.clone()).await?;
             let empty = match &answer {
                 Value::Null | Value::Bool(false) => true,
                 Value::String(text) => text.is_empty(),
@@ -102,6 +98,14 @@ impl Page {
                 return Err(format!("the page never showed {what}; it shows:\n{text}").into());
             }
             tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Runs a script that finds something; nothing is found where it was drawn anew before it could be handed over.
+    async fn look(&self, script: &str, arguments: Vec<Value>) -> Result<Value, Trouble> {
+        match self.run(script, arguments).await {
+            Err(error) if is_stale(&error) => Ok(Value::Null),
+            answer => answer,
         }
     }
 
@@ -242,12 +246,30 @@ impl Page {
     ///
     /// There is no such dropdown, or no such entry in it.
     pub async fn choose(&self, label: &str, entry: &str) -> Result<(), Trouble> {
-        let script = "return find('combobox', arguments[0]) ?? find('button', arguments[0]);";
-        self.click_found(&format!("the dropdown \"{label}\""), script, vec![json!(label)]).await?;
-        let script = "const it = all(document).find((it) => role(it) === 'option' && shown(it)
-             && (name(it) === arguments[0] || name(it).startsWith(arguments[0] + ' ')));
-             return it ?? null;";
-        self.click_found(&format!("the entry \"{entry}\" of \"{label}\""), script, vec![json!(entry)]).await
+        let dropdown = "const list = find('combobox', arguments[0]) ?? find('button', arguments[0]);";
+        let open = "const open = list?.getAttribute('aria-expanded') === 'true';";
+        let found = "const it = all(document).find((it) => role(it) === 'option' && shown(it)
+             && (name(it) === arguments[1] || name(it).startsWith(arguments[1] + ' ')));";
+        let entry_or_closed = format!("{dropdown} {open} {found} return it !== undefined || !open;");
+        let arguments = vec![json!(label), json!(entry)];
+        let what = format!("the entry \"{entry}\" of \"{label}\"");
+        let begun = Instant::now();
+        loop {
+            if self.run(&format!("{dropdown} {open} return !open;"), arguments.clone()).await? == json!(true) {
+                let script = format!("{dropdown} return list;");
+                self.click_found(&format!("the dropdown \"{label}\""), &script, arguments.clone()).await?;
+            }
+            self.wait(&what, &entry_or_closed, arguments.clone()).await?;
+            let entry = self.look(&format!("{found} return it ?? null;"), arguments.clone()).await?;
+            // The list closes by itself where another window takes the focus, and is opened again then.
+            let clicked = !entry.is_null() && self.element(&entry)?.click().await.is_ok();
+            if clicked {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("{what} could never be chosen").into());
+            }
+        }
     }
 
     /// Waits until the page shows a text.

@@ -55,6 +55,7 @@ export class Checks {
     if (this.#runs > 0) void this.#backend.stopCheck().catch(() => undefined);
   }
 
+  /** Waits for no answer any more. */
   #forget() {
     this.#generation += 1;
     this.#frame?.();
