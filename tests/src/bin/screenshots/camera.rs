@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use keywheel_fleet::Trouble;
@@ -67,6 +68,7 @@ enum Wanted {
 pub(crate) struct Camera {
     folder: PathBuf,
     wanted: Wanted,
+    missed: Mutex<Vec<String>>,
 }
 
 impl Camera {
@@ -77,7 +79,7 @@ impl Camera {
             [all] if all == "all" => Wanted::All,
             _ => Wanted::Named(names),
         };
-        Self { folder, wanted }
+        Self { folder, wanted, missed: Mutex::default() }
     }
 
     /// Whether a picture is wanted.
@@ -94,14 +96,30 @@ impl Camera {
         names.iter().any(|name| self.wants(name))
     }
 
+    /// Notes a picture that could not be taken; the others still are.
+    pub(crate) fn miss(&self, trouble: &str) {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).push(trouble.to_owned());
+    }
+
+    /// Says which pictures could not be taken.
+    pub(crate) fn end(self) -> Result<(), Trouble> {
+        let missed = self.missed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if missed.is_empty() { Ok(()) } else { Err(missed.join("\n").into()) }
+    }
+
     /// Goes to an address and takes its picture once the page shows a text.
     pub(crate) async fn visit(&self, page: &Page, name: &str, address: &str, sees: &str) -> Result<(), Trouble> {
         if !self.wants(name) {
             return Ok(());
         }
         go(page, address).await?;
-        page.sees(sees).await?;
-        self.take(page, name).await
+        match page.sees(sees).await {
+            Ok(()) => self.take(page, name).await,
+            Err(trouble) => {
+                self.miss(&format!("{name}: {trouble}"));
+                Ok(())
+            }
+        }
     }
 
     /// Takes a picture of what is shown, in every view.

@@ -21,8 +21,8 @@ const EMPTY: &[Visit] = &[
 const FULL: &[Visit] = &[
     ("overview", "#/overview", "Changes per week"),
     ("credentials", "#/credentials", "monitoring"),
-    ("credential", "#/credentials/4", "As the devices answered"),
-    ("credential-partly", "#/credentials/3", "As the devices answered"),
+    ("credential", "#/credentials/4", "Key versions"),
+    ("credential-partly", "#/credentials/3", "Key versions"),
     ("credential-not-ready", "#/credentials/6", "Install key on devices"),
     ("credential-password", "#/credentials/7", "Keywheel never changes"),
     ("devices", "#/devices", "12 devices"),

@@ -45,18 +45,20 @@ async fn run() -> Result<(), Trouble> {
 
     let mut world = World::team(&place).await?;
     let window = place.open().await?;
-    lists::full(&camera, &window).await?;
-    lists::dialogs(&camera, &window).await?;
-    form::pictures(&camera, &window).await?;
-    changes::asked(&camera, &window, &world).await?;
-    changes::running(&camera, &window, &world).await?;
+    let chapter = |done: Result<(), Trouble>| done.unwrap_or_else(|trouble| camera.miss(&trouble.to_string()));
+    chapter(lists::full(&camera, &window).await);
+    chapter(lists::dialogs(&camera, &window).await);
+    chapter(form::pictures(&camera, &window).await);
+    chapter(changes::asked(&camera, &window, &world).await);
+    chapter(changes::running(&camera, &window, &world).await);
     window.close().await?;
-    lists::portuguese(&camera, &place, &world).await?;
-    lists::host_keys(&camera, &place, &mut world).await?;
-    lists::keyring(&camera, &place).await?;
+    chapter(lists::portuguese(&camera, &place, &world).await);
+    chapter(lists::host_keys(&camera, &place, &mut world).await);
+    chapter(lists::keyring(&camera, &place).await);
     drop(world);
 
-    changes::of_five(&camera).await?;
-    crowd::lists(&camera).await?;
-    crowd::change(&camera).await
+    chapter(changes::of_five(&camera).await);
+    chapter(crowd::lists(&camera).await);
+    chapter(crowd::change(&camera).await);
+    camera.end()
 }
