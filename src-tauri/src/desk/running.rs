@@ -161,7 +161,9 @@ impl Running {
             }
         }
         let _ = self.outside.send(Happened::Told(event));
-        if let (Some(change), Some(tell)) = (begun.change, begun.tell.take()) {
+        if let Some(change) = begun.change
+            && let Some(tell) = begun.tell.take()
+        {
             // The window may have been closed while it waited; the change goes on all the same.
             let _ = tell.send(Ok(change));
         }

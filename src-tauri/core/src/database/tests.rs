@@ -147,6 +147,7 @@ fn a_database_of_the_first_version_keeps_its_rows_and_gets_what_is_new() {
     let id = first.vault_id().to_owned();
     first
         .write(|tx| -> Result<(), DatabaseError> {
+            crate::catalogue::policy::make_standard(tx, Clock::now(&SystemClock))?;
             tx.execute_batch(
                 "INSERT INTO device (name, address, port, enabled, created)
                  VALUES ('web-1', '10.0.0.5', 22, 1, '2026-11-24T08:00:00.000Z'),
