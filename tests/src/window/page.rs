@@ -340,16 +340,34 @@ impl Page {
     ///
     /// axe-core is not installed, or fails.
     pub async fn axe(&self) -> Result<Vec<String>, Trouble> {
+        self.axe_with(&[]).await
+    }
+
+    /// Asks axe-core about colours alone, which is all that another theme changes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Page::axe`].
+    pub async fn axe_colours(&self) -> Result<Vec<String>, Trouble> {
+        self.axe_with(&["color-contrast", "link-in-text-block"]).await
+    }
+
+    /// Asks axe-core for these rules; for all of them if none is named.
+    async fn axe_with(&self, rules: &[&str]) -> Result<Vec<String>, Trouble> {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui/node_modules/axe-core/axe.min.js");
         let source = std::fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
         self.client.execute(&format!("if (window.axe === undefined) {{ {source} }}"), Vec::new()).await?;
         let found = self
             .ask(
-                "axe.run(document, { resultTypes: ['violations'] }).then(
-                   (results) => done(results.violations.flatMap((it) =>
-                     it.nodes.map((node) => `${it.id}: ${it.help}: ${node.html.slice(0, 200)} (${node.failureSummary})`))),
+                "// What floats belongs to the control that opened it, not to a landmark.
+                 const floats = (it, node) => it.id === 'region' &&
+                   node.element.closest('[data-bits-floating-content-wrapper]') !== null;
+                 const rules = arguments[0].length > 0 ? { runOnly: arguments[0] } : {};
+                 axe.run(document, { resultTypes: ['violations'], elementRef: true, ...rules }).then(
+                   (results) => done(results.violations.flatMap((it) => it.nodes.filter((node) => !floats(it, node)).map(
+                     (node) => `${it.id}: ${it.help}: ${node.html.slice(0, 200)} (${node.failureSummary})`))),
                    (error) => done([String(error)]));",
-                Vec::new(),
+                vec![json!(rules)],
             )
             .await?;
         Ok(found.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())

@@ -43,7 +43,7 @@ test("the page says what will be done, and checks every device at once", async (
   );
   expect(asked).toHaveLength(1);
   expect(asked[0]).toMatchObject({ only: null, request: { kind: "rotate", credential: 3, leave_out: [] } });
-  expect(rows()).toEqual(["1: web-1, Checking", "2: web-2, Checking", "3: web-3, Checking"]);
+  expect(rows()).toEqual(["1: web-1 10.0.0.10, Checking", "2: web-2 10.0.0.20, Checking", "3: web-3 10.0.0.30, Checking"]);
 });
 
 test("the button waits for the checks, says why, and then begins the change in place of this page", async () => {
@@ -69,14 +69,14 @@ test("what is not ready comes first with its remedy, and can be left out and tak
   vi.spyOn(router, "replace").mockImplementation(() => undefined);
   const { asked } = await open("rotate", credential(), { beginChange });
   answer(asked[0], [10], [20, [], ["expiry-time"]], [30, ["unreachable"]]);
-  await waitFor(() => expect(rows()).toEqual(["3: web-3, Not ready", "2: web-2, Ready, with a warning", "1: web-1, Ready"]));
+  await waitFor(() => expect(rows()).toEqual(["3: web-3 10.0.0.30, Not ready", "2: web-2 10.0.0.20, Ready, with a warning", "1: web-1 10.0.0.10, Ready"]));
   expect(screen.getByText("Do something about unreachable.")).toBeTruthy();
   expect(main("Change key on 3 devices").disabled).toBe(true);
   expect(reason()).toBe("1 device is not ready.");
 
   await user.click(screen.getByRole("button", { name: "Leave out the one that is not ready" }));
   expect(main("Change key on 2 devices").disabled).toBe(false);
-  expect(rows()).toContain("3: web-3, Left out");
+  expect(rows()).toContain("3: web-3 10.0.0.30, Left out");
   await user.click(screen.getByRole("button", { name: "Take web-3 back in" }));
   expect(main("Change key on 3 devices").disabled).toBe(true);
   await user.click(screen.getByRole("button", { name: "Leave out the one that is not ready" }));
@@ -97,7 +97,7 @@ test("Check again asks only the device that it stands beside", async () => {
   answer(asked[0], [10], [20, ["refused"]], [30]);
   await user.click(await screen.findByRole("button", { name: "Check web-2 again" }));
   expect(asked[1]?.only).toEqual([20]);
-  expect(rows()).toContain("2: web-2, Checking");
+  expect(rows()).toContain("2: web-2 10.0.0.20, Checking");
   answer(asked[1], [20]);
   await waitFor(() => expect(main("Change key on 3 devices").disabled).toBe(false));
 });
@@ -117,7 +117,7 @@ test("another credential to connect with is checked anew, another strategy is no
   expect(asked[1]?.request.connect_with).toEqual({ credential: 9 });
   expect(main("Change key on 3 devices").disabled).toBe(true);
   asked[0]?.send(sent(10));
-  expect(rows(), "a finding of the earlier check counts").toContain("1: web-1, Checking");
+  expect(rows(), "a finding of the earlier check counts").toContain("1: web-1 10.0.0.10, Checking");
 });
 
 test("a device count that can't be used keeps the button off", async () => {
@@ -146,7 +146,7 @@ test("a row opens what would be written", async () => {
   const user = userEvent.setup();
   const { asked } = await open();
   answer(asked[0], [10], [20], [30]);
-  await user.click(await screen.findByRole("button", { name: "2: web-2, Ready" }));
+  await user.click(await screen.findByRole("button", { name: "2: web-2 10.0.0.20, Ready" }));
   expect(screen.getByText(/AAAAnew/)).toBeTruthy();
 });
 
@@ -214,8 +214,8 @@ test("five hundred devices are drawn a window at a time", async () => {
 test("the page is no fault to axe, and speaks Portuguese", async () => {
   const { asked, container } = await open();
   answer(asked[0], [10], [20, ["refused"]], [30]);
-  await screen.findByRole("button", { name: "2: web-2, Not ready" });
-  await userEvent.click(screen.getByRole("button", { name: "2: web-2, Not ready" }));
+  await screen.findByRole("button", { name: "2: web-2 10.0.0.20, Not ready" });
+  await userEvent.click(screen.getByRole("button", { name: "2: web-2 10.0.0.20, Not ready" }));
   const rules = { rules: { "color-contrast": { enabled: false }, region: { enabled: false } } };
   expect((await axe.run(container, rules)).violations).toEqual([]);
   catalogue.choose("pt-BR");

@@ -33,13 +33,13 @@ async function open(first: Page, more: Partial<Backend> = {}) {
 test("a running change shows a row per device in order, and what happens there now", async () => {
   await open(page(waiting(3)));
   expect(screen.getAllByRole("button", { name: /^\d: web-/ }).map((row) => row.getAttribute("aria-label"))).toEqual([
-    "1: web-1, Waits for its turn",
-    "2: web-2, Waits for its turn",
-    "3: web-3, Waits for its turn",
+    "1: web-1 10.0.0.1, Waits for its turn",
+    "2: web-2 10.0.0.2, Waits for its turn",
+    "3: web-3 10.0.0.3, Waits for its turn",
   ]);
 
   tell(started(), ...through(1, ["check"], 0), stage(1, "add", "running", 1));
-  await screen.findByRole("button", { name: "1: web-1, Writing the new key’s line" });
+  await screen.findByRole("button", { name: "1: web-1 10.0.0.1, Writing the new key’s line" });
   expect(screen.getByRole("progressbar").getAttribute("aria-valuenow")).toBe("6");
   expect(screen.queryByRole("button", { name: "Resume" })).toBeNull();
 });
