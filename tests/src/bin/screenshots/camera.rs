@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
 use keywheel_fleet::Trouble;
 use keywheel_fleet::window::Page;
 use serde_json::json;
@@ -131,6 +132,9 @@ impl Camera {
             Wanted::Kept => None,
             Wanted::All | Wanted::Named(_) => Some(&ZOOMED),
         };
+        // What the pointer rests on would show its title, over everything else.
+        let away = PointerAction::MoveTo { duration: None, x: 1.0, y: 1.0 };
+        page.client().perform_actions(MouseActions::new("mouse".to_owned()).then(away)).await?;
         for view in VIEWS.iter().chain(extra) {
             show(page, view).await?;
             grab(&self.folder.join(format!("{name}-{}.png", view.end)), view.size)?;

@@ -37,6 +37,7 @@ async fn saved(camera: &Camera, page: &Page) -> Result<(), Trouble> {
     tab(page, "Devices").await?;
     page.button("Check devices").await?;
     page.sees("9 devices are ready").await?;
+    to_top(page).await?;
     camera.take(page, "form-devices").await?;
     page.button("Cancel").await?;
     page.gone("heading", "Edit deploy").await
@@ -58,16 +59,17 @@ async fn new(camera: &Camera, page: &Page) -> Result<(), Trouble> {
     page.sees("This key is stored when you save").await?;
     camera.take(page, "form-new-key").await?;
     tab(page, "Additional settings").await?;
-    page.click("switch", "Enable automatic change").await?;
-    page.click("switch", "Use the key itself to connect").await?;
+    page.click("checkbox", "Enable automatic change").await?;
+    page.click("checkbox", "Use the key itself to connect").await?;
     page.button("Save").await?;
     page.sees("Choose a credential, or use the key itself.").await?;
     camera.take(page, "form-new-additional").await?;
-    page.click("switch", "Use the key itself to connect").await?;
+    page.click("checkbox", "Use the key itself to connect").await?;
     tab(page, "Devices").await?;
     page.click("checkbox", "Select all shown").await?;
     page.button("Check devices").await?;
     page.sees("devices are not ready").await?;
+    to_top(page).await?;
     camera.take(page, "form-new-devices").await?;
     page.button("Cancel").await?;
     page.button("Keep editing").await?;
@@ -76,6 +78,12 @@ async fn new(camera: &Camera, page: &Page) -> Result<(), Trouble> {
     camera.take(page, "form-unsaved").await?;
     page.button("Discard").await?;
     page.gone("heading", "New credential").await
+}
+
+/// Scrolls back up: a click has brought what it was meant for into sight.
+async fn to_top(page: &Page) -> Result<(), Trouble> {
+    page.run("for (const it of document.querySelectorAll('main *')) it.scrollTop = 0;", Vec::new()).await?;
+    Ok(())
 }
 
 /// Opens a tab, which may be marked with an error.

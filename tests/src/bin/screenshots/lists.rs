@@ -98,7 +98,8 @@ pub(crate) async fn dialogs(camera: &Camera, page: &Page) -> Result<(), Trouble>
     }
     if camera.wants("reveal") {
         go(page, "#/credentials/4").await?;
-        page.button("Reveal private key").await?;
+        page.button("More actions").await?;
+        page.click("menuitem", "Reveal private key").await?;
         page.sees("Type the credential’s name").await?;
         camera.take(page, "reveal").await?;
         page.press(&[], keys::ESCAPE).await?;
