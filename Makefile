@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ALL := --locked --workspace
 UNIT := $(ALL) $(if $(filter Linux,$(shell uname -s)),-E 'not package(keywheel-fleet)',--exclude keywheel-fleet)
 
-.PHONY: help build demo shell pictures run test unit integration window fmt lint types check-types deny advisories setup require
+.PHONY: help build demo shell pictures screenshots run test unit integration window fmt lint types check-types deny advisories setup require
 
 help: ## Lists these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -32,9 +32,10 @@ build: setup-build ## Builds target/release/keywheel and target/release/keywheel
 	cargo build --release --locked -p keywheel -p keywheel-desktop
 	@ls -l $(TARGET)/release/keywheel $(TARGET)/release/keywheel-desktop
 
+# With a display the window opens on the demo's vault, and the key is changed there.
 demo: setup-demo ## Changes a key on five devices, live, with nothing of yours involved
-	@cargo build --quiet --locked -p keywheel-fleet --bin demo
-	@exec $(TARGET)/debug/demo
+	$(if $(DISPLAY)$(WAYLAND_DISPLAY),@cargo build --quiet --locked -p keywheel-fleet -p keywheel-desktop --bin demo --bin keywheel-desktop,@cargo build --quiet --locked -p keywheel-fleet --bin demo)
+	@exec $(TARGET)/debug/demo $(if $(DISPLAY)$(WAYLAND_DISPLAY),--window)
 
 shell: setup-demo ## A shell where keywheel has a keyring and five devices of its own
 	@cargo build --quiet --locked -p keywheel-fleet -p keywheel --bin demo --bin keywheel
@@ -53,6 +54,11 @@ pictures: setup-demo ## Draws docs/pictures anew, from real runs
 	$(call RECORD,$(TARGET)/debug/demo -- $(CURDIR)/docs/pictures/first-change.sh)
 	$(call PICTURE,rotate.svg '$$ keywheel rotate')
 	rm $(TARGET)/record.txt
+
+screenshots: setup ## Writes docs/screenshots anew, from a real run
+	@tests/setup/install.sh screenshots
+	cargo build --quiet --locked -p keywheel-fleet -p keywheel-desktop --bin screenshots --bin keywheel-desktop
+	dbus-run-session --config-file=tests/setup/session.conf -- xvfb-run -a -s '-screen 0 1280x800x24' $(TARGET)/debug/screenshots docs/screenshots
 
 run: setup-build ## Builds the app and opens its window
 	cargo run --locked -p keywheel-desktop

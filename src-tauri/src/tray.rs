@@ -105,12 +105,16 @@ pub(crate) fn tell<R: Runtime>(app: &AppHandle<R>) {
         let tray = this.state::<Tray<R>>();
         let icon = lock(&tray.0);
         let Some(icon) = icon.as_ref() else { return };
-        let texts = [
-            icon.open.set_text(words::open(language)),
-            icon.state.set_text(words::state(language, &running)),
-            icon.quit.set_text(words::quit(language)),
+        let write = |entry: &MenuItem<R>, text: &str| {
+            // Each text goes over the session bus, and a change tells much that the menu does not show.
+            if entry.text().is_ok_and(|shown| shown == text) { Ok(()) } else { entry.set_text(text) }
+        };
+        let written = [
+            write(&icon.open, words::open(language)),
+            write(&icon.state, &words::state(language, &running)),
+            write(&icon.quit, words::quit(language)),
         ];
-        for error in texts.into_iter().filter_map(Result::err) {
+        for error in written.into_iter().filter_map(Result::err) {
             tracing::debug!(%error, "the tray's menu could not be written");
         }
     });

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing, and nothing else: with everything in place it needs neither network nor sudo.
-# Usage: install.sh build|demo|test (each takes in the one before)
+# Usage: install.sh build|demo|test|screenshots (each takes in the one before)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-goal=${1:?build, demo or test}
+goal=${1:?build, demo, test or screenshots}
 
 NEXTEST=0.9.143
 TAURI_DRIVER=2.1.0
@@ -20,8 +20,10 @@ case $goal in
 build) ;;
 demo) packages+=("${keyring[@]}") ;;
 test) packages+=("${keyring[@]}" "${tests[@]}") ;;
+# ImageMagick takes pictures of the display.
+screenshots) packages+=("${keyring[@]}" "${tests[@]}" imagemagick) ;;
 *)
-  echo "install.sh: build, demo or test, not \"$goal\"" >&2
+  echo "install.sh: build, demo, test or screenshots, not \"$goal\"" >&2
   exit 2
   ;;
 esac
@@ -100,7 +102,7 @@ Linux)
   ;;
 esac
 npm_packages
-if [ "$goal" = test ]; then
+if [ "$goal" = test ] || [ "$goal" = screenshots ]; then
   cargo_tool cargo-nextest $NEXTEST cargo nextest --version
   if [ "$(uname -s)" = Linux ]; then
     # tauri-driver can't tell its version; cargo's record of what it installed can.

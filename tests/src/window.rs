@@ -2,6 +2,7 @@
 //!
 //! Needs a display; each window has a D-Bus session, a keyring and a home of its own.
 
+mod desktop;
 mod display;
 mod page;
 
@@ -11,9 +12,9 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fantoccini::wd::{Capabilities, TimeoutConfiguration};
 use fantoccini::{Client, ClientBuilder};
@@ -27,6 +28,8 @@ use nix::unistd::Pid;
 use serde_json::json;
 use tempfile::TempDir;
 
+use self::desktop::Outside;
+pub use self::desktop::Tray;
 use self::display::Display;
 pub use self::page::{Page, keys};
 use crate::Trouble;
@@ -133,7 +136,21 @@ impl Place {
         command
     }
 
-    /// Opens the data directory beside the window, as the command line does.
+    /// The command line, built beside the window, on the same data directory.
+    ///
+    /// # Errors
+    ///
+    /// It is not built.
+    pub fn command_line(&self, arguments: &[&str]) -> Result<Output, Trouble> {
+        let program = built()?.join("keywheel");
+        let mut command = self.command(&program);
+        command.arg("--data-dir").arg(self.data_dir()).args(arguments);
+        Ok(command
+            .output()
+            .map_err(|error| format!("{} can't be run ({error}); run `make build`", program.display()))?)
+    }
+
+    /// Opens the data directory beside the window, in this process.
     ///
     /// # Errors
     ///
@@ -171,6 +188,40 @@ impl Place {
         Ok(window)
     }
 
+    /// Starts the program with this data directory while a window on it is open, and waits until the second one has ended.
+    ///
+    /// # Errors
+    ///
+    /// It can't be started, or does not end.
+    pub async fn start_again(&self) -> Result<ExitStatus, Trouble> {
+        let mut second = self.command(desktop()?).arg("--data-dir").arg(self.data_dir()).spawn()?;
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = second.try_wait()? {
+                return Ok(status);
+            }
+            if begun.elapsed() > PATIENCE {
+                second.kill()?;
+                second.wait()?;
+                return Err("a second start does not end while a window is open".into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Gives the desktop a tray, for as long as the value lives.
+    ///
+    /// # Errors
+    ///
+    /// The session bus has one, or does not answer.
+    pub async fn tray(&self) -> Result<Tray, Trouble> {
+        let address = self.keyring.address();
+        // A connection that blocks must not be made within a runtime.
+        tokio::task::spawn_blocking(move || Tray::on(&address).map_err(|error| error.to_string()))
+            .await?
+            .map_err(Into::into)
+    }
+
     fn home(&self) -> OsString {
         self.variables.get("HOME").cloned().unwrap_or_default()
     }
@@ -201,9 +252,80 @@ impl Window {
         drop(self);
     }
 
+    /// Asks the window to close, as the close button in its frame does.
+    ///
+    /// # Errors
+    ///
+    /// There is no window.
+    pub fn ask_to_close(&self) -> Result<(), Trouble> {
+        self.outside()?.ask_to_close()
+    }
+
+    /// Gives the window the focus, as a person does who comes back to it.
+    ///
+    /// # Errors
+    ///
+    /// There is no window.
+    pub fn focus(&self) -> Result<(), Trouble> {
+        self.outside()?.focus()
+    }
+
+    /// Waits until the window is hidden.
+    ///
+    /// # Errors
+    ///
+    /// It stays.
+    pub async fn hidden(&self) -> Result<(), Trouble> {
+        self.outside()?.wait_until(false).await
+    }
+
+    /// Waits until the window is shown again.
+    ///
+    /// # Errors
+    ///
+    /// It stays hidden.
+    pub async fn shown(&self) -> Result<(), Trouble> {
+        self.outside()?.wait_until(true).await
+    }
+
+    /// Asks the program to end, as a session does that ends.
+    ///
+    /// # Errors
+    ///
+    /// It does not run.
+    pub fn terminate(&self) -> Result<(), Trouble> {
+        Ok(kill(self.process().ok_or("the program does not run")?, Signal::SIGTERM)?)
+    }
+
+    /// Waits until the program has ended by itself.
+    ///
+    /// # Errors
+    ///
+    /// It goes on.
+    pub async fn ended(self) -> Result<(), Trouble> {
+        let begun = Instant::now();
+        while self.process().is_some() {
+            if begun.elapsed() > PATIENCE {
+                let text = self.text().await.unwrap_or_default();
+                return Err(format!("the program does not end; it shows:\n{text}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    fn outside(&self) -> Result<Outside, Trouble> {
+        Outside::of(self.process().ok_or("the program does not run")?)
+    }
+
     /// The process of the program.
     pub fn process(&self) -> Option<Pid> {
         self.processes().find(|(_, name)| name.starts_with("keywheel-deskto")).map(|(id, _)| id)
+    }
+
+    /// How many processes of the program there are.
+    pub fn programs(&self) -> usize {
+        self.processes().filter(|(_, name)| name.starts_with("keywheel-deskto")).count()
     }
 
     /// All processes with this window's home, which nothing else has, and their names.

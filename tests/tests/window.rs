@@ -17,6 +17,8 @@ mod change;
 mod crowd;
 #[path = "window/first_change.rs"]
 mod first_change;
+#[path = "window/interrupted.rs"]
+mod interrupted;
 #[path = "window/keyboard.rs"]
 mod keyboard;
 #[path = "window/keyring.rs"]

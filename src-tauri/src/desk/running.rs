@@ -1,6 +1,6 @@
 //! The changes that this process runs, and what they have told so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use keywheel_core::Error;
@@ -27,7 +27,7 @@ pub(crate) enum Happened {
     Ended {
         /// The credential's name.
         credential: String,
-        /// How; none where it was broken off.
+        /// How; none where it was broken off without a word about it.
         outcome: Option<Outcome>,
     },
 }
@@ -49,8 +49,10 @@ struct Run {
     credential: String,
     kind: Kind,
     devices: usize,
-    done: Vec<String>,
+    done: BTreeSet<String>,
     events: Vec<Event>,
+    /// How it told that it ended; an operation that fails answers only why.
+    outcome: Option<Outcome>,
     /// None once it has ended.
     stop: Option<watch::Sender<bool>>,
 }
@@ -58,10 +60,17 @@ struct Run {
 /// The changes of this process. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Running {
-    runs: Arc<Mutex<BTreeMap<ChangeId, Run>>>,
+    runs: Arc<Mutex<Runs>>,
     outside: UnboundedSender<Happened>,
-    /// How many run; those who wait for the end watch it.
+    /// How many run or are being begun; those who wait for the end watch it.
     count: Arc<watch::Sender<usize>>,
+}
+
+#[derive(Default)]
+struct Runs {
+    known: BTreeMap<ChangeId, Run>,
+    /// Whether the program ends, so that what begins only now stops at once.
+    ending: bool,
 }
 
 impl Running {
@@ -84,6 +93,8 @@ impl Running {
         let (stop, asked) = watch::channel(false);
         let (tell_begun, begun) = oneshot::channel();
         let operation = operation(Watch { events, stop: asked });
+        // From here on the program does not end without asking, though it may take seconds until there is an ID.
+        self.count.send_modify(|count| *count += 1);
         tokio::spawn(self.clone().follow(operation, heard, stop, tell_begun));
         match begun.await {
             Ok(begun) => begun,
@@ -121,6 +132,7 @@ impl Running {
         if let Some(change) = begun.change {
             self.end(change, outcome);
         }
+        self.count.send_modify(|count| *count = count.saturating_sub(1));
         if let Some(tell) = begun.tell {
             let _ = tell.send(told);
         }
@@ -130,30 +142,36 @@ impl Running {
         let id = ChangeId(event.change);
         {
             let mut runs = lock(&self.runs);
-            if let (What::Started { credential, devices, kind, .. }, Some(stop)) = (&event.what, begun.stop.take()) {
+            if let What::Started { credential, devices, kind, .. } = &event.what
+                && let Some(stop) = begun.stop.take()
+            {
+                if runs.ending {
+                    let _ = stop.send(true);
+                }
                 // A change that is resumed or retried goes on with its earlier events.
-                let before = runs.remove(&id).map(|before| before.events).unwrap_or_default();
+                let events = runs.known.remove(&id).map(|before| before.events).unwrap_or_default();
                 let (credential, kind, devices) = (credential.clone(), *kind, devices.len());
-                let run = Run { credential, kind, devices, done: Vec::new(), events: before, stop: Some(stop) };
-                runs.insert(id, run);
-                self.count.send_modify(|count| *count += 1);
+                let (done, outcome) = (BTreeSet::new(), None);
+                runs.known.insert(id, Run { credential, kind, devices, done, events, outcome, stop: Some(stop) });
                 begun.change = Some(id);
             }
-            if let Some(run) = runs.get_mut(&id) {
+            if let Some(run) = runs.known.get_mut(&id) {
                 run.note(&event.what);
                 run.events.push(event.clone());
             }
         }
         let _ = self.outside.send(Happened::Told(event));
-        if let (Some(change), Some(tell)) = (begun.change, begun.tell.take()) {
+        if let Some(change) = begun.change
+            && let Some(tell) = begun.tell.take()
+        {
             // The window may have been closed while it waited; the change goes on all the same.
             let _ = tell.send(Ok(change));
         }
     }
 
     fn end(&self, change: ChangeId, outcome: Option<Outcome>) {
-        let credential = {
-            let mut runs = lock(&self.runs);
+        let ended = {
+            let runs = &mut lock(&self.runs).known;
             let ended: Vec<ChangeId> = runs.iter().filter(|(_, run)| run.stop.is_none()).map(|(id, _)| *id).collect();
             for oldest in ended.iter().take((ended.len() + 1).saturating_sub(ENDED_AT_MOST)) {
                 runs.remove(oldest);
@@ -161,11 +179,12 @@ impl Running {
             let run = runs.get_mut(&change);
             run.map(|run| {
                 run.stop = None;
-                run.credential.clone()
+                (run.credential.clone(), outcome.or(run.outcome))
             })
         };
-        let _ = self.outside.send(Happened::Ended { credential: credential.unwrap_or_default(), outcome });
-        self.count.send_modify(|count| *count = count.saturating_sub(1));
+        if let Some((credential, outcome)) = ended {
+            let _ = self.outside.send(Happened::Ended { credential, outcome });
+        }
     }
 
     /// Asks a change to finish the device in hand and to leave the rest for later.
@@ -174,15 +193,18 @@ impl Running {
     /// It does not run here.
     pub(crate) fn stop(&self, change: ChangeId) -> Result<(), DeskError> {
         let runs = lock(&self.runs);
-        let stop = runs.get(&change).and_then(|run| run.stop.as_ref()).ok_or(DeskError::NotHere { id: change.0 })?;
+        let stop =
+            runs.known.get(&change).and_then(|run| run.stop.as_ref()).ok_or(DeskError::NotHere { id: change.0 })?;
         let _ = stop.send(true);
         Ok(())
     }
 
-    /// Asks all changes to stop, and waits until they have.
+    /// Asks all changes to stop, those too that are just being begun, and waits until they have: the program ends then.
     pub(crate) async fn stop_all(&self) {
-        for run in lock(&self.runs).values() {
-            if let Some(stop) = &run.stop {
+        {
+            let mut runs = lock(&self.runs);
+            runs.ending = true;
+            for stop in runs.known.values().filter_map(|run| run.stop.as_ref()) {
                 let _ = stop.send(true);
             }
         }
@@ -193,23 +215,23 @@ impl Running {
 
     /// Whether a change runs here.
     pub(crate) fn runs(&self, change: ChangeId) -> bool {
-        lock(&self.runs).get(&change).is_some_and(|run| run.stop.is_some())
+        lock(&self.runs).known.get(&change).is_some_and(|run| run.stop.is_some())
     }
 
-    /// Whether any change runs here.
+    /// Whether any change runs here, or is being begun.
     pub(crate) fn any(&self) -> bool {
         *self.count.borrow() > 0
     }
 
     /// What a change has told so far, if it ran here.
     pub(crate) fn events(&self, change: ChangeId) -> Vec<Event> {
-        lock(&self.runs).get(&change).map(|run| run.events.clone()).unwrap_or_default()
+        lock(&self.runs).known.get(&change).map(|run| run.events.clone()).unwrap_or_default()
     }
 
     /// The changes that run, oldest first.
     pub(crate) fn progress(&self) -> Vec<Progress> {
         let runs = lock(&self.runs);
-        let running = runs.iter().filter(|(_, run)| run.stop.is_some());
+        let running = runs.known.iter().filter(|(_, run)| run.stop.is_some());
         running
             .map(|(id, run)| Progress {
                 change: *id,
@@ -236,12 +258,11 @@ impl Run {
             Kind::Rotate | Kind::Uninstall | Kind::Undo => Stage::Refuse,
         };
         match what {
-            What::Stage { device, stage, state: StageState::Done, .. }
-                if *stage == last && !self.done.contains(device) =>
-            {
-                self.done.push(device.clone());
+            What::Stage { device, stage, state: StageState::Done, .. } if *stage == last => {
+                self.done.insert(device.clone());
             }
-            What::RolledBack { device, .. } => self.done.retain(|done| done != device),
+            What::RolledBack { device, .. } => drop(self.done.remove(device)),
+            What::Finished { outcome, .. } => self.outcome = Some(*outcome),
             _ => {}
         }
     }

@@ -39,12 +39,14 @@ pub(crate) fn ended(language: Language, credential: &str, outcome: Option<Outcom
         (Language::English, Some(Outcome::PartlyChanged)) => "only some devices are done.",
         (Language::English, Some(Outcome::RolledBack)) => "it was rolled back; the devices are as before.",
         (Language::English, Some(Outcome::Failed)) => "it failed; nothing was changed.",
-        (Language::English, Some(Outcome::Interrupted) | None) => "it was interrupted; it can be resumed.",
+        (Language::English, Some(Outcome::Interrupted)) => "it was interrupted; it can be resumed.",
+        (Language::English, None) => "it was broken off; its page says how it stands.",
         (Language::Portuguese, Some(Outcome::Changed)) => "todos os dispositivos estão prontos.",
         (Language::Portuguese, Some(Outcome::PartlyChanged)) => "só alguns dispositivos estão prontos.",
         (Language::Portuguese, Some(Outcome::RolledBack)) => "foi revertida; os dispositivos estão como antes.",
         (Language::Portuguese, Some(Outcome::Failed)) => "falhou; nada foi alterado.",
-        (Language::Portuguese, Some(Outcome::Interrupted) | None) => "foi interrompida; pode ser retomada.",
+        (Language::Portuguese, Some(Outcome::Interrupted)) => "foi interrompida; pode ser retomada.",
+        (Language::Portuguese, None) => "parou antes do fim; a página dela mostra como está.",
     };
     format!("{credential}: {end}")
 }
@@ -69,9 +71,17 @@ mod tests {
 
     #[test]
     fn only_a_whole_change_is_told_as_done() {
-        for outcome in [None, Some(Outcome::PartlyChanged), Some(Outcome::RolledBack), Some(Outcome::Failed)] {
+        for outcome in [
+            None,
+            Some(Outcome::PartlyChanged),
+            Some(Outcome::RolledBack),
+            Some(Outcome::Failed),
+            Some(Outcome::Interrupted),
+        ] {
             let text = ended(Language::English, "deploy", outcome);
             assert!(!text.contains("every device is done"), "{outcome:?} would be told as a success: {text}");
+            let resumable = outcome == Some(Outcome::Interrupted);
+            assert_eq!(text.contains("can be resumed"), resumable, "{outcome:?} would be told as resumable: {text}");
         }
     }
 }

@@ -19,6 +19,9 @@ const ON_THEIR_WAY: Duration = Duration::from_millis(100);
 /// How long a client may take to close its side of a finished channel.
 const CLOSING: Duration = Duration::from_secs(2);
 
+/// How often a command that is held looks whether it still is.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// A command that was asked for.
 pub(crate) struct Command {
     /// Its number since the faults were set.
@@ -36,6 +39,9 @@ pub(crate) async fn run(line: Line, channel: Channel<Msg>, handle: Handle, comma
     let shared = line.shared.clone();
     if command.moment == Some(Moment::Hang) {
         return shared.hang().await;
+    }
+    if command.moment == Some(Moment::Held) && !released(&line).await {
+        return;
     }
     let id = channel.id();
     let (mut reading, writing) = channel.split();
@@ -86,6 +92,14 @@ pub(crate) async fn run(line: Line, channel: Channel<Msg>, handle: Handle, comma
         let _ = tokio::time::timeout(CLOSING, closed).await;
         line.cut();
     }
+}
+
+/// Waits until commands are no longer held; answers whether somebody still waits for this one.
+async fn released(line: &Line) -> bool {
+    while line.shared.faults.holds() && !line.relay.is_finished() {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    !line.relay.is_finished()
 }
 
 fn process(shared: &Shared, command: &Command) -> tokio::process::Command {

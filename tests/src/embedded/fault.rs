@@ -75,6 +75,8 @@ pub enum Moment {
     CutAfter,
     /// It isn't begun, and nothing is answered.
     Hang,
+    /// A command waits until the device's faults are taken away and is done then, unless its connection is gone by that time.
+    Held,
     /// It is done, and nothing is answered.
     HangAfter,
     /// It is refused.
@@ -131,6 +133,12 @@ impl Faults {
             Fault::Slow(delay) => Some(*delay),
             _ => None,
         })
+    }
+
+    /// Whether commands are held.
+    pub(crate) fn holds(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.faults.iter().any(|fault| matches!(fault, Fault::Exec(_, Moment::Held)))
     }
 
     /// What is said about this key.

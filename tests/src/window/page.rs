@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use fantoccini::Client;
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::{Element, ElementRef};
+use fantoccini::error::CmdError;
 use serde_json::{Value, json};
 
 use super::PATIENCE;
@@ -82,7 +83,7 @@ impl Page {
     pub async fn wait(&self, what: &str, script: &str, arguments: Vec<Value>) -> Result<Value, Trouble> {
         let begun = Instant::now();
         loop {
-            let answer = self.run(script, arguments.clone()).await?;
+            let answer = self.look(script, arguments.clone()).await?;
             let empty = match &answer {
                 Value::Null | Value::Bool(false) => true,
                 Value::String(text) => text.is_empty(),
@@ -97,6 +98,14 @@ impl Page {
                 return Err(format!("the page never showed {what}; it shows:\n{text}").into());
             }
             tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Runs a script that finds something; nothing is found where it was drawn anew before it could be handed over.
+    async fn look(&self, script: &str, arguments: Vec<Value>) -> Result<Value, Trouble> {
+        match self.run(script, arguments).await {
+            Err(error) if is_stale(&error) => Ok(Value::Null),
+            answer => answer,
         }
     }
 
@@ -138,15 +147,38 @@ impl Page {
             vec![json!(role), json!(name)],
         )
         .await?;
+        self.click_found(
+            &format!("the {role} \"{name}\""),
+            "return find(...arguments);",
+            vec![json!(role), json!(name)],
+        )
+        .await
+    }
+
+    /// Clicks what a script finds, and finds it again where it was drawn anew in between or something still moves over it.
+    async fn click_found(&self, what: &str, script: &str, arguments: Vec<Value>) -> Result<(), Trouble> {
         let begun = Instant::now();
         loop {
-            match self.find(role, name).await?.click().await {
+            let found = self.wait(what, script, arguments.clone()).await?;
+            match self.element(&found)?.click().await {
                 Ok(()) => return Ok(()),
-                // It was drawn anew in between, or something is still moving over it.
-                Err(error) if begun.elapsed() > PATIENCE => return Err(format!("{role} \"{name}\": {error}").into()),
+                Err(error) if begun.elapsed() > PATIENCE => return Err(format!("{what}: {error}").into()),
                 Err(_) => tokio::time::sleep(AGAIN).await,
             }
         }
+    }
+
+    /// Finds a control by its role and the beginning of its name, and answers the whole name.
+    ///
+    /// # Errors
+    ///
+    /// There is none within [`PATIENCE`].
+    pub async fn name_beginning(&self, role: &str, beginning: &str) -> Result<String, Trouble> {
+        let script = "const it = all(top()).find((it) => role(it) === arguments[0] && name(it).startsWith(arguments[1]) && shown(it));
+             return it === undefined ? null : name(it);";
+        let what = format!("a {role} \"{beginning}…\"");
+        let found = self.wait(&what, script, vec![json!(role), json!(beginning)]).await?;
+        Ok(found.as_str().unwrap_or_default().to_owned())
     }
 
     /// Waits until there is no such control any more.
@@ -169,9 +201,7 @@ impl Page {
         let script = "const cell = [...document.querySelectorAll('[role=gridcell], [role=cell], td')]
              .find((it) => shown(it) && words(it.innerText) === arguments[0]);
              return cell ?? null;";
-        let found = self.wait(&format!("a row with \"{text}\""), script, vec![json!(text)]).await?;
-        self.element(&found)?.click().await?;
-        Ok(())
+        self.click_found(&format!("a row with \"{text}\""), script, vec![json!(text)]).await
     }
 
     /// Clicks a button.
@@ -216,15 +246,30 @@ impl Page {
     ///
     /// There is no such dropdown, or no such entry in it.
     pub async fn choose(&self, label: &str, entry: &str) -> Result<(), Trouble> {
-        let script = "return find('combobox', arguments[0]) ?? find('button', arguments[0]);";
-        let found = self.wait(&format!("the dropdown \"{label}\""), script, vec![json!(label)]).await?;
-        self.element(&found)?.click().await?;
-        let script = "const it = all(document).find((it) => role(it) === 'option' && shown(it)
-             && (name(it) === arguments[0] || name(it).startsWith(arguments[0] + ' ')));
-             return it ?? null;";
-        let found = self.wait(&format!("the entry \"{entry}\" of \"{label}\""), script, vec![json!(entry)]).await?;
-        self.element(&found)?.click().await?;
-        Ok(())
+        let dropdown = "const list = find('combobox', arguments[0]) ?? find('button', arguments[0]);";
+        let open = "const open = list?.getAttribute('aria-expanded') === 'true';";
+        let found = "const it = all(document).find((it) => role(it) === 'option' && shown(it)
+             && (name(it) === arguments[1] || name(it).startsWith(arguments[1] + ' ')));";
+        let entry_or_closed = format!("{dropdown} {open} {found} return it !== undefined || !open;");
+        let arguments = vec![json!(label), json!(entry)];
+        let what = format!("the entry \"{entry}\" of \"{label}\"");
+        let begun = Instant::now();
+        loop {
+            if self.run(&format!("{dropdown} {open} return !open;"), arguments.clone()).await? == json!(true) {
+                let script = format!("{dropdown} return list;");
+                self.click_found(&format!("the dropdown \"{label}\""), &script, arguments.clone()).await?;
+            }
+            self.wait(&what, &entry_or_closed, arguments.clone()).await?;
+            let entry = self.look(&format!("{found} return it ?? null;"), arguments.clone()).await?;
+            // The list closes by itself where another window takes the focus, and is opened again then.
+            let clicked = !entry.is_null() && self.element(&entry)?.click().await.is_ok();
+            if clicked {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("{what} could never be chosen").into());
+            }
+        }
     }
 
     /// Waits until the page shows a text.
@@ -327,4 +372,9 @@ impl Page {
             .await?;
         Ok(found.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
     }
+}
+
+/// Whether an error says that an element was drawn anew meanwhile (W3C WebDriver, section 6.6).
+fn is_stale(error: &Trouble) -> bool {
+    error.downcast_ref::<CmdError>().is_some_and(CmdError::is_stale_element_reference)
 }

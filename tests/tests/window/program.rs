@@ -1,4 +1,4 @@
-//! What the program does without a window.
+//! What the program does without a window, and beside one.
 
 use keywheel_fleet::Trouble;
 use keywheel_fleet::window::{Place, desktop};
@@ -36,4 +36,42 @@ fn without_a_display_the_program_says_so_and_names_the_command_line() -> Result<
     assert!(told.contains("there is no display") && told.contains("keywheel --help"), "what to do is missing: {told}");
     assert!(!told.contains("panicked"), "a missing display is no bug: {told}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_second_start_ends_in_order_and_leaves_one_program() -> Result<(), Trouble> {
+    let place = Place::new()?;
+    let window = place.open().await?;
+    window.find("link", "Overview").await?;
+    let first = window.process();
+    let status = place.start_again().await?;
+    assert_eq!(status.code(), Some(0), "a second start is no failure");
+    assert_eq!(window.programs(), 1, "there are two programs on one data directory");
+    assert_eq!(window.process(), first, "the first program was replaced");
+    window.link("Devices").await?;
+    window.find("button", "New device").await?;
+    window.close().await
+}
+
+#[tokio::test]
+async fn the_command_line_works_beside_the_window_which_shows_what_it_did() -> Result<(), Trouble> {
+    let place = Place::new()?;
+    let window = place.open().await?;
+    window.link("Devices").await?;
+    window.sees("No devices yet").await?;
+    let added = place.command_line(&["device", "add", "--name", "db-1", "--address", "127.0.0.1"])?;
+    assert!(added.status.success(), "the window keeps the command line out: {added:?}");
+    window.focus()?;
+    window.sees_no_more("No devices yet").await?;
+    window.open_row("db-1").await?;
+    window.find("heading", "db-1").await?;
+
+    window.button("Edit").await?;
+    window.fill("Name", "db-2").await?;
+    window.button("Save").await?;
+    window.find("heading", "db-2").await?;
+    let listed = place.command_line(&["device", "list"])?;
+    let listed = String::from_utf8(listed.stdout)?;
+    assert!(listed.contains("db-2") && !listed.contains("db-1"), "the command line sees another state: {listed}");
+    window.close().await
 }

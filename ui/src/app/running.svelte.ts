@@ -1,6 +1,8 @@
 import type { Backend } from "../backend/backend";
+import { stagesOf } from "../features/changes/track";
 import type { ChangeView } from "../generated/ChangeView";
 import type { Event } from "../generated/Event";
+import type { Stage } from "../generated/Stage";
 import { notices } from "./notices.svelte";
 
 /** A change that runs, as the foot of the sidebar shows it. */
@@ -8,14 +10,23 @@ export interface Running {
   id: number;
   credential: string;
   devices: number;
-  /** The devices that are through with all their stages; null while nobody here can tell. */
-  done: number | null;
+  /** The devices that are through with all their stages. */
+  done: number;
+  /** How much of the work is done, from 0 to 1; null where another program does it. */
+  share: number | null;
+}
+
+/** What is known of a change that runs here. */
+interface Progress {
+  stages: readonly Stage[];
+  /** Stages that are done: `web-1 prove`. */
+  done: Set<string>;
 }
 
 /** The changes that run now, here or in another program. */
 class RunningChanges {
   list = $state.raw<Running[]>([]);
-  #through = new Map<number, Set<string>>();
+  #progress = new Map<number, Progress>();
 
   /** Begins to follow them. */
   start(backend: Backend): () => void {
@@ -41,28 +52,34 @@ class RunningChanges {
   show(changes: readonly ChangeView[]) {
     this.list = changes
       .filter((change) => change.state === "running")
-      .map((change) => {
-        const through = this.#through.get(change.id)?.size;
-        const done = through ?? change.devices_done;
-        return { id: change.id, credential: change.credential, devices: change.devices, done };
-      });
+      .map((change) => this.#running(change.id, change.credential, change.devices, change.devices_done));
   }
 
   /** Follows an event. */
   hear(event: Event) {
+    const id = event.change;
+    const others = this.list.filter((other) => other.id !== id);
     if (event.event === "started") {
-      this.#through.set(event.change, new Set());
-      const running = { id: event.change, credential: event.credential, devices: event.devices.length, done: 0 };
-      this.list = [...this.list.filter((other) => other.id !== event.change), running];
+      this.#progress.set(id, { stages: stagesOf(event.kind), done: new Set() });
+      this.list = [...others, this.#running(id, event.credential, event.devices.length, 0)];
     } else if (event.event === "finished") {
-      this.#through.delete(event.change);
-      this.list = this.list.filter((other) => other.id !== event.change);
-    } else if (event.event === "stage" && event.stage === "refuse" && event.state === "done") {
-      const through = this.#through.get(event.change) ?? new Set();
-      through.add(event.device);
-      this.#through.set(event.change, through);
-      this.list = this.list.map((other) => (other.id === event.change ? { ...other, done: through.size } : other));
+      this.#progress.delete(id);
+      this.list = others;
+    } else if (event.event === "stage" && event.state === "done") {
+      this.#progress.get(id)?.done.add(`${event.device} ${event.stage}`);
+      this.list = this.list.map((other) =>
+        other.id === id ? this.#running(id, other.credential, other.devices, other.done) : other,
+      );
     }
+  }
+
+  #running(id: number, credential: string, devices: number, done: number): Running {
+    const progress = this.#progress.get(id);
+    if (progress === undefined) return { id, credential, devices, done, share: null };
+    const last = ` ${progress.stages.at(-1) ?? ""}`;
+    const through = [...progress.done].filter((stage) => stage.endsWith(last)).length;
+    const share = progress.done.size / Math.max(1, devices * progress.stages.length);
+    return { id, credential, devices, done: through, share: Math.min(1, share) };
   }
 }
 

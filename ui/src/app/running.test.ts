@@ -30,10 +30,11 @@ beforeEach(() => running.show([]));
 
 test("a change is followed from its beginning to its end", () => {
   running.hear(started);
-  expect(running.list).toEqual([{ id: 7, credential: "deploy", devices: 2, done: 0 }]);
+  expect(running.list).toEqual([{ id: 7, credential: "deploy", devices: 2, done: 0, share: 0 }]);
   running.hear(through("web-1"));
   running.hear(through("web-1"));
   expect(running.list[0]?.done, "a device counts once").toBe(1);
+  expect(running.list[0]?.share, "one of two times five stages").toBe(0.1);
   running.hear({ change: 7, at, event: "finished", outcome: "changed", devices: [], seconds: 1 });
   expect(running.list).toEqual([]);
 });
@@ -41,5 +42,5 @@ test("a change is followed from its beginning to its end", () => {
 test("a change of another program is shown while its state says that it runs", () => {
   const view = { id: 9, credential: "root", devices: 3, devices_done: 1, state: "running" } as ChangeView;
   running.show([view, { ...view, id: 10, state: "changed" }]);
-  expect(running.list).toEqual([{ id: 9, credential: "root", devices: 3, done: 1 }]);
+  expect(running.list).toEqual([{ id: 9, credential: "root", devices: 3, done: 1, share: null }]);
 });

@@ -30,7 +30,6 @@ function cached<Format>(make: (language: string) => Format): () => Format {
 const relative = cached((language) => new Intl.RelativeTimeFormat(language, { numeric: "auto" }));
 const moment = cached((language) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }));
 const date = cached((language) => new Intl.DateTimeFormat(language, { dateStyle: "medium" }));
-const timeOfDay = cached((language) => new Intl.DateTimeFormat(language, { timeStyle: "medium" }));
 const decimal = cached((language) => new Intl.NumberFormat(language));
 const days = cached((language) => new Intl.NumberFormat(language, { style: "unit", unit: "day", unitDisplay: "long" }));
 const names = cached((language) => new Intl.ListFormat(language, { style: "long", type: "conjunction" }));
@@ -70,11 +69,6 @@ export function day(iso: string): string {
 /** The local day without its year: what stands below the columns of a chart. */
 export function monthDay(iso: string): string {
   return new Intl.DateTimeFormat(catalogue.language, { day: "numeric", month: "short" }).format(new Date(iso));
-}
-
-/** The local time of day, to the second: what a change's own page shows beside its stages. */
-export function clock(iso: string): string {
-  return timeOfDay().format(new Date(iso));
 }
 
 /** A number with the language's separators. */

@@ -5,7 +5,7 @@
 
 /// What each version of the database adds to the one before.
 pub(super) const MIGRATIONS: &[&[&str]] =
-    &[&[VAULT, CATALOGUE, AUDIT, crate::journal::schema::JOURNAL], &[OBSERVATIONS, LISTS]];
+    &[&[VAULT, CATALOGUE, AUDIT, crate::journal::schema::JOURNAL], &[OBSERVATIONS, ANSWERS, LISTS]];
 
 /// Marks the file as ours: "KeyW". `VAULT` sets it, in the transaction that makes the tables.
 pub(super) const APPLICATION_ID: i32 = 0x4b65_7957;
@@ -201,6 +201,11 @@ CREATE TABLE changed_host_key (
     public_key TEXT NOT NULL,
     seen_at    TEXT NOT NULL
 ) STRICT;
+";
+
+/// A refusal, or giving a device up, is noted with the acceptance before taken back; the first version kept both.
+const ANSWERS: &str = "
+UPDATE installed_on SET accepted_at = NULL WHERE refused_at IS NOT NULL OR given_up_at IS NOT NULL;
 ";
 
 /// What long lists are found by.

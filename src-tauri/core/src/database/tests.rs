@@ -147,15 +147,32 @@ fn a_database_of_the_first_version_keeps_its_rows_and_gets_what_is_new() {
     let id = first.vault_id().to_owned();
     first
         .write(|tx| -> Result<(), DatabaseError> {
+            crate::catalogue::policy::make_standard(tx, Clock::now(&SystemClock))?;
             tx.execute_batch(
                 "INSERT INTO device (name, address, port, enabled, created)
-                 VALUES ('web-1', '10.0.0.5', 22, 1, '2026-11-24T08:00:00.000Z');",
+                 VALUES ('web-1', '10.0.0.5', 22, 1, '2026-11-24T08:00:00.000Z'),
+                     ('web-2', '10.0.0.6', 22, 1, '2026-11-24T08:00:00.000Z'),
+                     ('web-3', '10.0.0.7', 22, 1, '2026-11-24T08:00:00.000Z');
+                 INSERT INTO credential (name, kind, username, original_device, enabled, automatic_change, policy, ready,
+                     created)
+                 VALUES ('deploy', 'ssh-key', 'deploy', 1, 1, 0, 1, 1, '2026-11-24T08:00:00.000Z');
+                 INSERT INTO key_version VALUES (1, 1, 'current', 'ssh-ed25519 AAAA', 'SHA256:x', 'v/1/1/x', 0,
+                     '2026-11-24T08:00:00.000Z', NULL, NULL);
+                 INSERT INTO installed_on (credential, version, device, accepted_at, refused_at, given_up_at)
+                 VALUES (1, 1, 1, 'then', NULL, NULL), (1, 1, 2, 'then', 'later', NULL), (1, 1, 3, 'then', NULL, 'later');",
             )?;
             Ok(())
         })
         .unwrap();
     drop(first);
     let now = open(dir.path()).unwrap();
+    let accepted: Vec<Option<String>> = now
+        .read(|conn| -> Result<_, DatabaseError> {
+            let mut statement = conn.prepare("SELECT accepted_at FROM installed_on ORDER BY device")?;
+            Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })
+        .unwrap();
+    assert_eq!(accepted, [Some("then".to_owned()), None, None], "a key that is written anew would count as proven");
     assert_eq!(now.vault_id(), id);
     let device = crate::catalogue::DeviceId(1);
     now.write(|tx| crate::catalogue::device::note_seen(tx, device, Clock::now(&SystemClock))).unwrap();

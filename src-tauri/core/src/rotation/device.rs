@@ -70,6 +70,8 @@ pub(super) struct DeviceRun {
     pub(super) position: usize,
     pub(super) standing: Standing,
     pub(super) cause: Option<Report>,
+    /// The stage that the cause is of.
+    pub(super) failed_at: Option<Stage>,
     pub(super) state: DeviceState,
     pub(super) accepts: Vec<Fingerprint>,
     pub(super) found: Option<Found>,
@@ -93,6 +95,7 @@ impl DeviceRun {
             position,
             standing: Standing::Waiting,
             cause: None,
+            failed_at: None,
             state: DeviceState::Waiting,
             accepts: Vec::new(),
             found: None,
@@ -176,6 +179,7 @@ impl DeviceRun {
         };
         self.state = state;
         self.cause = Some(cause);
+        self.failed_at = Some(stage);
         self.work.record_device(self.record(Some(stage))).await?;
         Ok(trouble)
     }

@@ -107,6 +107,7 @@ impl Driver {
             device.state = record.state;
             if standing == Standing::LeftOut {
                 device.cause = record.cause.clone();
+                device.failed_at = record.stage.filter(|_| record.cause.is_some());
             }
         }
         Ok(())
@@ -305,7 +306,7 @@ impl Driver {
             let facts = DeviceFacts { standing: device.standing, ..*facts };
             device.state = end_state(&device, &facts, outcome, self.facts.phases);
             // As for the end of the change: the journal may be what failed.
-            let _ = self.work.record_device(device.record(None)).await;
+            let _ = self.work.record_device(device.record(device.failed_at)).await;
             devices.push(DeviceEnd {
                 device: device.name().to_owned(),
                 state: device.state,
@@ -360,6 +361,7 @@ async fn perform_task(
             } else {
                 facts.trouble = None;
                 device.cause = None;
+                device.failed_at = None;
             }
             return (facts, Ok(()));
         }

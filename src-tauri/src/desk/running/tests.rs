@@ -153,5 +153,62 @@ async fn only_the_newest_changes_that_ended_are_remembered() {
     }
     assert!(running.events(ChangeId(1)).is_empty(), "a window that stays open for months would collect events");
     assert!(!running.events(ChangeId(20)).is_empty());
-    assert_eq!(lock(&running.runs).len(), ENDED_AT_MOST);
+    assert_eq!(lock(&running.runs).known.len(), ENDED_AT_MOST);
+}
+
+#[tokio::test]
+async fn a_change_that_tells_something_before_it_starts_can_be_stopped_all_the_same() {
+    let (running, mut happened) = Running::new();
+    let operation = |mut watch: Watch| async move {
+        watch.events.send(refused(7, "web-1")).unwrap();
+        watch.events.send(started(7)).unwrap();
+        watch.stop.wait_for(|stop| *stop).await.unwrap();
+        Ok(Finished { outcome: Outcome::Interrupted, ..changed(7) })
+    };
+    let id = running.begin(operation).await.unwrap();
+    running.stop(id).unwrap();
+    assert_eq!(end(&mut happened).await, Some(Outcome::Interrupted));
+}
+
+#[tokio::test]
+async fn the_program_does_not_end_past_a_change_that_is_being_begun() {
+    let (running, mut happened) = Running::new();
+    let (go_on, wait) = oneshot::channel::<()>();
+    let slow = |watch: Watch| async move {
+        wait.await.unwrap();
+        until_stopped(7, watch).await
+    };
+    let begun = tokio::spawn({
+        let running = running.clone();
+        async move { running.begin(slow).await }
+    });
+    while !running.any() {
+        tokio::task::yield_now().await;
+    }
+    assert!(running.progress().is_empty(), "it has no ID yet");
+    let stopped = tokio::spawn({
+        let running = running.clone();
+        async move { running.stop_all().await }
+    });
+    while !lock(&running.runs).ending {
+        tokio::task::yield_now().await;
+    }
+    go_on.send(()).unwrap();
+    assert_eq!(begun.await.unwrap().unwrap(), ChangeId(7));
+    stopped.await.unwrap();
+    assert_eq!(end(&mut happened).await, Some(Outcome::Interrupted), "it would go on for hours while the person waits");
+    assert!(!running.any());
+}
+
+#[tokio::test]
+async fn a_change_that_failed_is_not_told_as_one_that_can_be_resumed() {
+    let (running, mut happened) = Running::new();
+    let fails = |watch: Watch| async move {
+        watch.events.send(started(7)).unwrap();
+        let what = What::Finished { outcome: Outcome::Failed, devices: Vec::new(), seconds: 0.1 };
+        watch.events.send(event(7, what)).unwrap();
+        Err(RotationError::NoEmergency.into())
+    };
+    running.begin(fails).await.unwrap();
+    assert_eq!(end(&mut happened).await, Some(Outcome::Failed));
 }

@@ -1,6 +1,7 @@
 //! `make demo`: a key change on five embedded devices, live, with nothing of the user's involved.
 //!
-//! `demo -- COMMAND…` runs a command with the same devices and keyring in its place, to try `keywheel` by hand.
+//! `demo --window` opens the window on the same devices. `demo -- COMMAND…` runs a command with them in its place, to try
+//! `keywheel` by hand.
 //!
 //! Everything it makes lies in one folder below the build folder, and everything it starts ends with it: after its end, by
 //! itself or by a signal, nothing is left.
@@ -11,6 +12,7 @@ mod folder;
 mod screen;
 mod show;
 mod track;
+mod window;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -80,7 +82,12 @@ fn run(folder: &mut Option<Folder>, screen: &mut Screen) -> End {
             Ok(made) => folder.insert(made),
             Err(error) => return End::Failed(error.into()),
         };
+        let windowed = std::env::args_os().nth(1).is_some_and(|argument| argument == "--window");
         let work = async {
+            if windowed {
+                let status = window::run(folder.path(), screen).await?;
+                return Ok(End::Ran(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+            }
             if command.is_empty() {
                 return show::demo(folder.path(), screen).await.map(End::Shown);
             }

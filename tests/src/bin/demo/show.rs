@@ -21,7 +21,7 @@ use crate::devices::{self, ACCOUNT, Device};
 use crate::screen::{Paint, Screen};
 use crate::track::Track;
 
-const CREDENTIAL: &str = "deploy";
+pub(crate) const CREDENTIAL: &str = "deploy";
 /// The device whose file is shown.
 const SHOWN: &str = "web-2";
 const FRAME: Duration = Duration::from_millis(60);
@@ -86,7 +86,7 @@ pub(crate) async fn demo(folder: &Path, screen: &mut Screen) -> Result<Shown, Tr
 }
 
 /// Adds the devices and a credential, and puts its public key on all of them.
-async fn set_up(keywheel: &Keywheel, devices: &[Device]) -> Result<PublicKey, Trouble> {
+pub(crate) async fn set_up(keywheel: &Keywheel, devices: &[Device]) -> Result<PublicKey, Trouble> {
     let mut ids = Vec::new();
     for device in devices {
         ids.push(device.add_to(keywheel).await?);

@@ -1,13 +1,16 @@
 //! A vault as a small team has it: real devices, real changes of the last months, and what went wrong in them.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use keywheel_core::Keywheel;
 use keywheel_core::audit::Actor;
 use keywheel_core::catalogue::{CredentialId, DeviceId, OnFailure, PersonId};
-use keywheel_core::clock::{Clock, Timestamp};
+use keywheel_core::clock::{Clock, SystemClock, Timestamp};
 use keywheel_core::credential::{Automatic, NewCredential, NewSecret};
 use keywheel_core::device::{NewDevice, Pinned};
+use keywheel_core::journal::ChangeId;
 use keywheel_core::key::{Algorithm, PrivateKey, PublicKey};
 use keywheel_core::person::NewPerson;
 use keywheel_core::rotation::{ConnectWith, Rotate};
@@ -17,7 +20,8 @@ use keywheel_fleet::window::Place;
 use keywheel_fleet::{Trouble, watch};
 use secrecy::SecretString;
 
-const DAY: i64 = 24 * 60 * 60;
+/// A day in nanoseconds.
+const DAY: i128 = 24 * 60 * 60 * 1_000_000_000;
 
 /// A clock that runs some days behind, so that keys can have an age.
 #[derive(Debug, Clone)]
@@ -32,8 +36,9 @@ impl Behind {
 impl Clock for Behind {
     fn now(&self) -> Timestamp {
         let days = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Timestamp::now();
-        Timestamp::from_second(now.as_second() - days * DAY).unwrap_or(now)
+        let now = SystemClock.now();
+        let behind = now.as_nanosecond() - i128::from(days) * DAY;
+        Timestamp::from_nanosecond(behind).unwrap_or(now)
     }
 }
 
@@ -61,32 +66,91 @@ const DEVICES: &[(&str, &[&str])] = &[
 ];
 
 impl World {
-    pub(crate) async fn make(place: &Place) -> Result<Self, Trouble> {
-        let clock = Behind(Arc::new(Mutex::new(400)));
-        let vault = Arc::new(OsKeyring::open_at(&place.keyring.address()));
-        let keywheel = Keywheel::open(&place.data_dir(), vault, Arc::new(clock.clone()), Actor::named("ana@desk"))?;
-        let mut devices = Vec::new();
+    /// A small team's vault, which has seen some months.
+    pub(crate) async fn team(place: &Place) -> Result<Self, Trouble> {
+        let mut world = Self::nothing(place, 400)?;
         for (name, tags) in DEVICES {
-            let server = Embedded::start(Config {
-                account: "deploy".to_owned(),
-                password: Some("correct horse".to_owned()),
-                ..Config::default()
-            })
-            .await?;
-            let new = NewDevice {
-                port: server.port().into(),
-                tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-                ..NewDevice::new(*name, "127.0.0.1")
-            };
-            let device = keywheel.add_device(new).await?;
-            let keys = server.host_keys_public()?;
-            let keys = keys.iter().map(|line| PublicKey::from_openssh(line)).collect::<Result<Vec<_>, _>>()?;
-            keywheel.pin_host_keys(device.id, keys, Pinned::Keep).await?;
-            devices.push(((*name).to_owned(), device.id, server));
+            world.add(name, tags).await?;
         }
-        let world = Self { keywheel, devices, clock };
         world.fill().await?;
         Ok(world)
+    }
+
+    /// Five devices and one credential, which needs nothing.
+    pub(crate) async fn five(place: &Place) -> Result<Self, Trouble> {
+        let mut world = Self::nothing(place, 30)?;
+        let names = ["web-1", "web-2", "web-3", "web-4", "web-5"];
+        for name in names {
+            world.add(name, &["web"]).await?;
+        }
+        let ana = world.person("Ana Souza", "ana@example.org").await?;
+        world.credential("deploy", Algorithm::Ed25519, Some(ana), &names, true).await?;
+        for days in [20, 3] {
+            world.days_ago(days);
+            world.change("deploy", OnFailure::RollBack).await?;
+        }
+        world.days_ago(0);
+        Ok(world)
+    }
+
+    /// So many devices under one credential.
+    pub(crate) async fn many(place: &Place, count: usize) -> Result<Self, Trouble> {
+        let mut world = Self::nothing(place, 100)?;
+        let names: Vec<String> = (1..=count).map(|number| format!("node-{number:03}")).collect();
+        for name in &names {
+            world.add(name, &["rack"]).await?;
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        world.credential("deploy", Algorithm::Ed25519, None, &names, true).await?;
+        world.days_ago(0);
+        Ok(world)
+    }
+
+    fn nothing(place: &Place, days_ago: i64) -> Result<Self, Trouble> {
+        let clock = Behind(Arc::new(Mutex::new(days_ago)));
+        let vault = Arc::new(OsKeyring::open_at(&place.keyring.address()));
+        let keywheel = Keywheel::open(&place.data_dir(), vault, Arc::new(clock.clone()), Actor::named("ana@desk"))?;
+        Ok(Self { keywheel, devices: Vec::new(), clock })
+    }
+
+    /// Adds a device whose host key nobody has accepted yet.
+    async fn add_unknown(&mut self, name: &str, tags: &[&str]) -> Result<(), Trouble> {
+        let server = Embedded::start(Config {
+            account: "deploy".to_owned(),
+            password: Some("correct horse".to_owned()),
+            ..Config::default()
+        })
+        .await?;
+        let new = NewDevice {
+            port: server.port().into(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            ..NewDevice::new(name, "127.0.0.1")
+        };
+        let device = self.keywheel.add_device(new).await?;
+        self.devices.push((name.to_owned(), device.id, server));
+        Ok(())
+    }
+
+    /// Adds a device with its host key.
+    async fn add(&mut self, name: &str, tags: &[&str]) -> Result<(), Trouble> {
+        self.add_unknown(name, tags).await?;
+        let (_, id, server) = self.device(name)?;
+        let keys = server.host_keys_public()?;
+        let keys = keys.iter().map(|line| PublicKey::from_openssh(line)).collect::<Result<Vec<_>, _>>()?;
+        self.keywheel.pin_host_keys(*id, keys, Pinned::Keep).await?;
+        Ok(())
+    }
+
+    /// Adds three devices whose host keys nobody has accepted; one of them the user's known_hosts file knows.
+    pub(crate) async fn newcomers(&mut self, home: &Path) -> Result<(), Trouble> {
+        for name in ["mail-1", "mail-2", "mail-3"] {
+            self.add_unknown(name, &["mail"]).await?;
+        }
+        let known = self.server("mail-1")?;
+        let line = format!("[127.0.0.1]:{} {}\n", known.port(), known.host_key_public()?);
+        std::fs::create_dir_all(home.join(".ssh"))?;
+        std::fs::write(home.join(".ssh/known_hosts"), line)?;
+        Ok(())
     }
 
     /// Sets how many days behind the clock runs.
@@ -101,6 +165,20 @@ impl World {
     /// A device's server.
     pub(crate) fn server(&self, name: &str) -> Result<&Embedded, Trouble> {
         Ok(&self.device(name)?.2)
+    }
+
+    /// Makes every device answer so slowly that a change can be watched.
+    pub(crate) fn slow_down(&self) {
+        for (_, _, server) in &self.devices {
+            server.set_fault(Fault::Slow(Duration::from_millis(120)));
+        }
+    }
+
+    /// Takes every fault away.
+    pub(crate) fn speed_up(&self) {
+        for (_, _, server) in &self.devices {
+            server.clear_faults();
+        }
     }
 
     async fn person(&self, name: &str, email: &str) -> Result<PersonId, Trouble> {
@@ -136,7 +214,14 @@ impl World {
         Ok(id)
     }
 
-    async fn change(&self, name: &str, on_failure: OnFailure) -> Result<(), Trouble> {
+    /// The newest change.
+    pub(crate) async fn newest_change(&self) -> Result<ChangeId, Trouble> {
+        let changes = self.keywheel.change_views().await?;
+        Ok(changes.iter().map(|change| change.id).max().ok_or("there was no change yet")?)
+    }
+
+    /// Changes a credential's key.
+    pub(crate) async fn change(&self, name: &str, on_failure: OnFailure) -> Result<(), Trouble> {
         let (watch, _watching) = watch();
         let request = Rotate { credential: name.to_owned(), on_failure: Some(on_failure), ..Rotate::default() };
         self.keywheel.rotate(&request, watch).await?;

@@ -32,9 +32,9 @@ test("each row says when, who, what, to which thing and how it ended, the newest
   await rowOf("web-3");
   const rows = screen.getAllByRole("row").slice(1);
   expect(rows.map((row) => within(row).getAllByRole("gridcell").slice(1).map((cell) => cell.textContent?.trim()))).toEqual([
-    ["ana@desk", "device-add", "Device web-3", "Done", ""],
-    ["ana@desk", "device-add", "Device web-2", "Refused", "bad-address"],
-    ["ana@desk", "stage-add", "Device web-1", "Failed", "stage-failed"],
+    ["ana@desk", "device-add", "web-3 Device", "Done", ""],
+    ["ana@desk", "device-add", "web-2 Device", "Refused", "bad-address"],
+    ["ana@desk", "stage-add", "web-1 Device", "Failed", "stage-failed"],
   ]);
   expect(screen.getByText("3 rows")).toBeTruthy();
   expect((await axe.run(container, withoutContrast)).violations).toEqual([]);

@@ -181,6 +181,19 @@ test("an installation needs a credential to connect with, and then checks with i
   await waitFor(() => expect(main("Install key on 3 devices").disabled).toBe(false));
 });
 
+test("other choices are checked anew, and nothing is sent that could stop the new check", async () => {
+  const user = userEvent.setup();
+  const stopCheck = vi.fn(() => Promise.resolve());
+  const { asked } = await open("rotate", credential(), { stopCheck });
+  await user.click(screen.getByRole("button", { name: "Options" }));
+  await user.click(screen.getByRole("combobox", { name: "Connect with" }));
+  await user.click(await screen.findByRole("option", { name: /admin/ }));
+  await waitFor(() => expect(asked).toHaveLength(2));
+  expect(stopCheck, "it may overtake the new check, whose devices would stay unchecked").not.toHaveBeenCalled();
+  answer(asked[1], [10], [20], [30]);
+  await waitFor(() => expect(main("Change key on 3 devices").disabled).toBe(false));
+});
+
 test("leaving the page ends the checks", async () => {
   const stopCheck = vi.fn(() => Promise.resolve());
   const { unmount } = await open("rotate", credential(), { stopCheck });

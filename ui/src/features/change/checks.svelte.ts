@@ -16,6 +16,8 @@ export class Checks {
   /** Findings of an earlier request say nothing about this one. */
   #generation = 0;
   #runs = 0;
+  /** Settles when the newest run has ended. */
+  #newest: Promise<void> = Promise.resolve();
   #came: Found[] = [];
   #frame: (() => void) | null = null;
 
@@ -29,26 +31,42 @@ export class Checks {
 
   /** Drops what was found, and checks all these devices; without a request nothing can be checked yet. */
   async restart(request: ChangeRequest | null, devices: readonly number[]): Promise<void> {
-    this.stop();
+    const asks = request !== null && devices.length > 0;
+    // A check that begins ends the one before; to ask for that, too, could end the new one.
+    if (asks) this.#forget();
+    else this.stop();
     this.findings = new Map();
     this.error = null;
-    if (request !== null && devices.length > 0) await this.#run(request, devices, null);
+    if (asks) await this.#begin(request, devices, null);
   }
 
-  /** Checks some of the devices again. */
+  /** Checks some of the devices again, when what is under way has ended: only one check runs at a time. */
   async again(request: ChangeRequest, devices: readonly number[]): Promise<void> {
+    const generation = this.#generation;
     this.error = null;
-    await this.#run(request, devices, [...devices]);
+    this.asked = new Set([...this.asked, ...devices]);
+    while (this.#runs > 0) await this.#newest;
+    if (generation === this.#generation) await this.#begin(request, devices, [...devices]);
   }
 
   /** Ends what is under way; what was found stays. */
   stop() {
+    this.#forget();
+    if (this.#runs > 0) void this.#backend.stopCheck().catch(() => undefined);
+  }
+
+  /** Waits for no answer any more. */
+  #forget() {
     this.#generation += 1;
     this.#frame?.();
     this.#frame = null;
     this.#came = [];
     this.asked = new Set();
-    if (this.#runs > 0) void this.#backend.stopCheck().catch(() => undefined);
+  }
+
+  #begin(request: ChangeRequest, devices: readonly number[], only: number[] | null): Promise<void> {
+    this.#newest = this.#run(request, devices, only);
+    return this.#newest;
   }
 
   async #run(request: ChangeRequest, devices: readonly number[], only: number[] | null): Promise<void> {

@@ -92,7 +92,7 @@ export function tally(devices: readonly CheckedDevice[]): Tally {
   };
 }
 
-const HOST_KEY_CODES = new Set(["host-key-unknown", "host-key-changed"]);
+export const HOST_KEY_CODES = new Set(["host-key-unknown", "host-key-changed"]);
 
 /** The devices whose host keys must be looked at before anything else can be found out. */
 export function hostKeyTrouble(devices: readonly CheckedDevice[]): number[] {

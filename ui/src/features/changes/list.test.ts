@@ -30,6 +30,20 @@ test("an address narrows the list", () => {
   expect([isFiltered(filters), isFiltered(filtersOf({}))]).toEqual([true, false]);
 });
 
+test("a part of the chart of weeks leads to the changes that it has counted", () => {
+  const of = (id: number, started: string, state: "failed" | "changed") => view({ id, started, state });
+  const all = [
+    of(1, new Date(2026, 10, 23, 0, 30).toISOString(), "failed"),
+    of(2, new Date(2026, 10, 29, 23, 30).toISOString(), "failed"),
+    of(3, new Date(2026, 10, 30, 0, 30).toISOString(), "failed"),
+    of(4, new Date(2026, 10, 24).toISOString(), "changed"),
+  ];
+  const found = (query: Record<string, string>) => filtered(all, filtersOf(query)).map((each) => each.id);
+  expect(found({ week: "2026-11-23", outcome: "failed" })).toEqual([1, 2]);
+  expect(isFiltered(filtersOf({ week: "2026-11-23" }))).toBe(true);
+  expect(filtersOf({ week: "last" }).week, "no such week").toBeNull();
+});
+
 test("values are counted, what needs a look first", () => {
   expect(counted(["changed", "interrupted", "changed"] as const, (a, b) => urgency(a) - urgency(b))).toEqual([
     { value: "interrupted", count: 1 },

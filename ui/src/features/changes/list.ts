@@ -2,23 +2,33 @@
 import { plain } from "../../app/search";
 import type { ChangeState } from "../../generated/ChangeState";
 import type { ChangeView } from "../../generated/ChangeView";
+import { weekOf } from "../overview/weeks";
 
 export interface Filters {
   text: string;
   states: readonly string[];
   credentials: readonly string[];
   kinds: readonly string[];
+  /** The Monday of the week in which they began: `2026-11-23`. */
+  week: string | null;
 }
 
-export const NO_FILTERS: Filters = { text: "", states: [], credentials: [], kinds: [] };
+export const NO_FILTERS: Filters = { text: "", states: [], credentials: [], kinds: [], week: null };
 
-/** What an address such as `#/changes?state=interrupted,failed&credential=3` narrows the list to. */
+/** What an address such as `#/changes?state=interrupted,failed&credential=3` narrows the list to; an outcome is a state. */
 export function filtersOf(query: Record<string, string>): Filters {
   const values = (name: string) => (query[name] ?? "").split(",").filter((value) => value !== "");
-  return { text: query["text"] ?? "", states: values("state"), credentials: values("credential"), kinds: values("kind") };
+  return {
+    text: query["text"] ?? "",
+    states: [...values("state"), ...values("outcome")],
+    credentials: values("credential"),
+    kinds: values("kind"),
+    week: /^\d{4}-\d{2}-\d{2}$/.test(query["week"] ?? "") ? (query["week"] ?? null) : null,
+  };
 }
 
 export function isFiltered(filters: Filters): boolean {
+  if (filters.week !== null) return true;
   return filters.text.trim() !== "" || filters.states.length + filters.credentials.length + filters.kinds.length > 0;
 }
 
@@ -31,6 +41,7 @@ export function filtered(changes: readonly ChangeView[], filters: Filters): Chan
       among(filters.states, change.state) &&
       among(filters.credentials, String(change.credential_id)) &&
       among(filters.kinds, change.kind) &&
+      (filters.week === null || weekOf(change.started) === filters.week) &&
       [change.credential, change.requested_by, String(change.id)].some((text) => plain(text).includes(wanted)),
   );
 }

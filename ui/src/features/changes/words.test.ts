@@ -18,6 +18,8 @@ test.each<[ChangeKind, Outcome, DeviceState[], string]>([
   ["rotate", "changed", ["changed"], "1 of 1 device accepts the new key and refuses the old"],
   ["rotate", "partly-changed", ["changed", "failed"], "Only 1 of 2 devices accept the new key and refuse the old"],
   ["rotate", "interrupted", ["proven", "waiting"], "Not finished: 0 of 2 devices accept the new key and refuse the old"],
+  ["rotate", "rolled-back", ["rolled-back", "unchanged"], "Everything was taken back: 1 of 2 devices is proven on the old key"],
+  ["rotate", "rolled-back", ["unchanged"], "Everything was taken back: nothing was written on any device"],
   ["rotate", "rolled-back", ["rolled-back", "rolled-back"], "Everything was taken back: the 2 devices are proven on the old key"],
   ["rotate", "failed", ["unchanged"], "Nothing was changed: it ended before anything was written; the old key logs in as before"],
   ["install", "changed", ["changed", "changed"], "2 of 2 devices accept the key"],

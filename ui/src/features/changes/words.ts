@@ -121,8 +121,12 @@ export function endSentence(track: Track, outcome: Outcome): string {
       return t("changes.endPartly", values);
     case "interrupted":
       return t("changes.endInterrupted", values);
-    case "rolled-back":
+    case "rolled-back": {
+      // A device that was left out, or failed before anything was written there, was not asked at the end.
+      const proven = track.rows.filter((row) => row.state === "rolled-back").length;
+      if (track.kind === "rotate" && proven < all) return t("changes.endRolledBackPart", { proven, all });
       return t("changes.endRolledBack", { kind: track.kind, all });
+    }
     case "failed":
       return t("changes.endFailed", { kind: track.kind });
   }

@@ -43,6 +43,21 @@ test("each filter lets through what was chosen in it, and all of them must", () 
   expect(ids({ devices: ["9"], owners: ["7"] })).toEqual([]);
 });
 
+test("what a chart leads to is what its bar has counted", () => {
+  const days = (count: number) => new Date(Date.now() - count * 86_400_000).toISOString();
+  const keys = [
+    row({ id: 1, algorithm: "rsa-3072", key_created: days(100) }),
+    row({ id: 2, algorithm: "ed25519", key_created: days(3) }),
+    password,
+  ];
+  const found = (query: Record<string, string>) =>
+    shown(keys, fromQuery(query) ?? NO_FILTERS).map((each) => each.id);
+  expect(found({ age: "91-180" })).toEqual([1]);
+  expect(found({ age: "0-30" }), "a password has no key").toEqual([2]);
+  expect(found({ algorithm: "rsa-3072" })).toEqual([1]);
+  expect(fromQuery({ age: "7-9" }), "there is no such step").toBeNull();
+});
+
 test("an address sets the filters that it names, and only states that exist", () => {
   expect(fromQuery({ state: "interrupted,partly-changed" })).toEqual({ ...NO_FILTERS, states: ["interrupted", "partly-changed"] });
   expect(fromQuery({ owner: "none", tag: "a, b", device: "4" })).toEqual({

@@ -2,6 +2,7 @@
 import { plain } from "../../app/search";
 import type { CredentialRow } from "../../generated/CredentialRow";
 import type { CredentialState } from "../../generated/CredentialState";
+import { AGES, ageOf } from "../overview/ages";
 import { place, STATES } from "./state";
 
 /** What is shown; in each list any of the chosen will do, and an empty one lets all through. */
@@ -13,9 +14,13 @@ export interface Filters {
   tags: string[];
   /** IDs of devices. */
   devices: string[];
+  /** As Rust writes them: `rsa-3072`. */
+  algorithms: string[];
+  /** Steps of the chart of key ages: `31-90`. */
+  ages: string[];
 }
 
-export const NO_FILTERS: Filters = { search: "", states: [], owners: [], tags: [], devices: [] };
+export const NO_FILTERS: Filters = { search: "", states: [], owners: [], tags: [], devices: [], algorithms: [], ages: [] };
 
 /** Stands for "nobody" where an owner's ID would. */
 export const NOBODY = "none";
@@ -40,20 +45,25 @@ export function shown(rows: readonly CredentialRow[], filters: Filters): Credent
   const owners = new Set(filters.owners);
   const tags = new Set(filters.tags);
   const devices = new Set(filters.devices.map(Number));
+  const algorithms = new Set(filters.algorithms);
+  const ages = new Set(filters.ages);
+  const now = new Date();
   return rows.filter(
     (row) =>
       (states.size === 0 || states.has(row.state)) &&
       (owners.size === 0 || owners.has(row.owner_id === null ? NOBODY : String(row.owner_id))) &&
       (tags.size === 0 || row.tags.some((tag) => tags.has(tag))) &&
       (devices.size === 0 || row.device_ids.some((device) => devices.has(device))) &&
+      (algorithms.size === 0 || (row.algorithm !== null && algorithms.has(row.algorithm))) &&
+      (ages.size === 0 || (row.kind === "ssh-key" && row.key_created !== null && ages.has(ageOf(row.key_created, now).id))) &&
       words.every((word) => searched(row).includes(word)),
   );
 }
 
 /** Whether anything is filtered. */
 export function isFiltered(filters: Filters): boolean {
-  const lists = [filters.states, filters.owners, filters.tags, filters.devices];
-  return filters.search.trim() !== "" || lists.some((list) => list.length > 0);
+  const { search, ...lists } = filters;
+  return search.trim() !== "" || Object.values(lists).some((list) => list.length > 0);
 }
 
 /** The filters that an address names (`?state=interrupted,not-ready`), or null where it names none. */
@@ -62,7 +72,15 @@ export function fromQuery(query: Record<string, string>): Filters | null {
   const states = list("state").filter((state) => STATES.includes(state as CredentialState));
   // A tag may hold a comma; an address names one.
   const tags = query["tag"] ? [query["tag"]] : [];
-  const filters = { search: query["search"] ?? "", states, owners: list("owner"), tags, devices: list("device") };
+  const filters = {
+    search: query["search"] ?? "",
+    states,
+    owners: list("owner"),
+    tags,
+    devices: list("device"),
+    algorithms: list("algorithm"),
+    ages: list("age").filter((age) => AGES.some((known) => known.id === age)),
+  };
   return isFiltered(filters) ? filters : null;
 }
 
@@ -79,6 +97,7 @@ export function choices(rows: readonly CredentialRow[], nobody: string) {
   const owners = new Map<string, Choice>();
   const tags = new Map<string, Choice>();
   const devices = new Map<number, Choice>();
+  const algorithms = new Map<string, Choice>();
   const count = <Key>(map: Map<Key, Choice>, key: Key, label: string) => {
     const known = map.get(key);
     if (known === undefined) map.set(key, { value: String(key), label, count: 1 });
@@ -87,6 +106,7 @@ export function choices(rows: readonly CredentialRow[], nobody: string) {
   for (const row of rows) {
     count(states, row.state, row.state);
     count(owners, row.owner_id === null ? NOBODY : String(row.owner_id), row.owner ?? nobody);
+    if (row.algorithm !== null) count(algorithms, row.algorithm, row.algorithm);
     for (const tag of row.tags) count(tags, tag, tag);
     row.device_ids.forEach((id, index) => count(devices, id, row.devices[index] ?? String(id)));
   }
@@ -96,6 +116,7 @@ export function choices(rows: readonly CredentialRow[], nobody: string) {
     owners: byLabel(owners),
     tags: byLabel(tags),
     devices: byLabel(devices),
+    algorithms: byLabel(algorithms),
   };
 }
 

@@ -1,6 +1,5 @@
 /** How credentials stand, as lists sort and show it. */
 import type { Tone } from "../../components/tone";
-import type { ChangeState } from "../../generated/ChangeState";
 import type { CredentialDetails } from "../../generated/CredentialDetails";
 import type { CredentialState } from "../../generated/CredentialState";
 
@@ -25,7 +24,7 @@ export function place(state: CredentialState): number {
 
 const TONES: Record<CredentialState, Tone> = {
   interrupted: "danger",
-  "partly-changed": "danger",
+  "partly-changed": "attention",
   "last-change-failed": "danger",
   "not-ready": "attention",
   changing: "busy",
@@ -36,21 +35,6 @@ const TONES: Record<CredentialState, Tone> = {
 
 export function tone(state: CredentialState): Tone {
   return TONES[state];
-}
-
-const CHANGE_TONES: Record<ChangeState, Tone> = {
-  scheduled: "neutral",
-  running: "busy",
-  interrupted: "danger",
-  changed: "good",
-  "partly-changed": "danger",
-  "rolled-back": "attention",
-  failed: "danger",
-  cancelled: "neutral",
-};
-
-export function changeTone(state: ChangeState): Tone {
-  return CHANGE_TONES[state];
 }
 
 /** Whether a key of the credential is known to stand on any device. */

@@ -93,6 +93,12 @@ export function byText<Row extends object>(rows: readonly Row[], text: (row: Row
   return (a, b) => place(a) - place(b);
 }
 
+/** By how many credentials list them, as the column shows it; with as many, by their names. */
+export function byCredentials(rows: readonly DeviceRow[]): (a: DeviceRow, b: DeviceRow) => number {
+  const names = byText(rows, (row) => row.credentials.join(", "));
+  return (a, b) => a.credentials.length - b.credentials.length || names(a, b);
+}
+
 /** By state, the ones that ask for something first. */
 export function byStanding(a: DeviceRow, b: DeviceRow): number {
   return STANDINGS.indexOf(a.host_key_state) - STANDINGS.indexOf(b.host_key_state);

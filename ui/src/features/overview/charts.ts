@@ -29,7 +29,11 @@ export interface KeyAges {
 
 /** How old the current keys are; every step, the empty ones, too. */
 export function keyAges(credentials: readonly CredentialRow[], now: Date): KeyAges {
-  const made = credentials.map((credential) => credential.key_created).filter((created) => created !== null);
+  // A password has an age, too, and is no key.
+  const made = credentials
+    .filter((credential) => credential.kind === "ssh-key")
+    .map((credential) => credential.key_created)
+    .filter((created) => created !== null);
   const counts = counted(made.map((created) => ageOf(created, now).id));
   return {
     bars: AGES.map((age) => ({
