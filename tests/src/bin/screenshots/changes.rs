@@ -37,7 +37,7 @@ pub(crate) async fn asked(camera: &Camera, page: &Page, world: &World) -> Result
         world.server("db-2")?.set_fault(Fault::RefuseEveryKey);
         world.server("backup-1")?.set_fault(Fault::Slow(HELD));
         go(page, "#/credentials/4/change").await?;
-        page.sees("Checking: 6 of 9").await?;
+        page.sees("Checking: 8 of 9").await?;
         camera.take(page, "change-key-checking").await?;
         world.server("backup-1")?.clear_faults();
         page.sees("7 of 9 ready").await?;
