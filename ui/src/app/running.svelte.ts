@@ -23,6 +23,9 @@ interface Progress {
   done: Set<string>;
 }
 
+/** How often the list is read again while another program changes a key; only then, so nothing polls at rest. */
+const AGAIN_MS = 2000;
+
 /** The changes that run now, here or in another program. */
 class RunningChanges {
   list = $state.raw<Running[]>([]);
@@ -30,12 +33,17 @@ class RunningChanges {
 
   /** Begins to follow them. */
   start(backend: Backend): () => void {
+    let again: ReturnType<typeof setTimeout> | undefined;
+    let ended = false;
     const read = async () => {
+      clearTimeout(again);
       try {
         this.show(await backend.changes());
       } catch {
         // Whatever is wrong is told by the screen that asks for the same.
       }
+      // Nobody tells how far another program is, or that it is through.
+      if (!ended && this.list.some((change) => change.share === null)) again = setTimeout(() => void read(), AGAIN_MS);
     };
     const stop = [
       notices.on("change", (event) => {
@@ -45,7 +53,11 @@ class RunningChanges {
       notices.on("catalogue", () => void read()),
     ];
     void read();
-    return () => stop.forEach((end) => end());
+    return () => {
+      ended = true;
+      clearTimeout(again);
+      stop.forEach((end) => end());
+    };
   }
 
   /** Shows what the list of changes says. */

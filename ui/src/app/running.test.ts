@@ -1,5 +1,6 @@
-import { beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
+import { fakeBackend } from "../backend/fake";
 import type { ChangeView } from "../generated/ChangeView";
 import type { Event } from "../generated/Event";
 import { running } from "./running.svelte";
@@ -27,6 +28,7 @@ const through = (device: string): Event => ({
 });
 
 beforeEach(() => running.show([]));
+afterEach(() => vi.useRealTimers());
 
 test("a change is followed from its beginning to its end", () => {
   running.hear(started);
@@ -43,4 +45,17 @@ test("a change of another program is shown while its state says that it runs", (
   const view = { id: 9, credential: "root", devices: 3, devices_done: 1, state: "running" } as ChangeView;
   running.show([view, { ...view, id: 10, state: "changed" }]);
   expect(running.list).toEqual([{ id: 9, credential: "root", devices: 3, done: 1, share: null }]);
+});
+
+test("the end of another program's change is noticed, and then nothing is asked any more", async () => {
+  vi.useFakeTimers();
+  const view = { id: 9, credential: "root", devices: 3, devices_done: 1, state: "running" } as ChangeView;
+  const changes = vi.fn().mockResolvedValueOnce([view]).mockResolvedValue([{ ...view, state: "changed" }]);
+  const end = running.start(fakeBackend({ changes }));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(running.list, "it runs elsewhere").toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(running.list, "it would stand there for ever").toEqual([]);
+  expect(changes, "nothing polls at rest").toHaveBeenCalledTimes(2);
+  end();
 });

@@ -33,16 +33,16 @@ pub(crate) async fn asked(camera: &Camera, page: &Page, world: &World) -> Result
     }
     if camera.wants_any(&["change-key-not-ready", "change-key-checking"]) {
         go(page, "#/credentials/4").await?;
-        world.server("web-3")?.set_fault(Fault::RefuseConnection);
+        world.server("web-3")?.stop();
         world.server("db-2")?.set_fault(Fault::RefuseEveryKey);
         world.server("backup-1")?.set_fault(Fault::Slow(HELD));
         go(page, "#/credentials/4/change").await?;
-        page.sees("Checking: 6 of 9").await?;
+        page.sees("Checking: 8 of 9").await?;
         camera.take(page, "change-key-checking").await?;
         world.server("backup-1")?.clear_faults();
         page.sees("7 of 9 ready").await?;
         camera.take(page, "change-key-not-ready").await?;
-        world.server("web-3")?.clear_faults();
+        world.server("web-3")?.restart().await?;
         world.server("db-2")?.clear_faults();
     }
     if camera.wants("change-keys") {

@@ -26,14 +26,14 @@ const LONG: &str =
 pub(crate) async fn lists(camera: &Camera) -> Result<(), Trouble> {
     let pictures = [
         ("crowd-overview", "#/overview", "Changes per week"),
-        ("crowd-credentials", "#/credentials", "5000"),
+        ("crowd-credentials", "#/credentials", "5,000"),
         ("crowd-devices", "#/devices", "5,000 devices"),
         ("crowd-people", "#/people", "301 people"),
         ("crowd-audit", "#/audit", "ana@desk"),
         ("long-device", "#/devices/1", "Credentials on this device"),
         ("long-credential", "#/credentials/1", "Install key on devices"),
         ("long-form", "#/credentials/1/edit", "Original device"),
-        ("long-change-key", "#/credentials/1/change", "not ready"),
+        ("long-change-key", "#/credentials/1/change", "on 20 devices"),
     ];
     if !camera.wants_any(&pictures.map(|(name, ..)| name)) {
         return Ok(());
@@ -41,7 +41,7 @@ pub(crate) async fn lists(camera: &Camera) -> Result<(), Trouble> {
     let place = Place::new()?;
     let vault = Arc::new(MemoryVault::new());
     let keywheel = Keywheel::open(&place.data_dir(), vault, Arc::new(SystemClock), Actor::named("ana@desk"))?;
-    let mut csv = format!("name,address,tags\n{LONG},{LONG},production;{}\n", "a-tag-that-says-much".repeat(2));
+    let mut csv = format!("name,address,tags\n{LONG},10.1.0.1,production;{}\n", "a-tag-that-says-much".repeat(2));
     for number in 2..=5000 {
         writeln!(csv, "node-{number:04},10.0.{}.{},rack-{}", number / 250, number % 250, number % 40)?;
     }
