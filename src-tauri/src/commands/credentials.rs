@@ -179,11 +179,7 @@ async fn edit(
         automatic: Some(form.automatic),
         policy: form.policy,
     };
-    desk.changed(keywheel.edit_credential(id, edit, standing).await)?;
-    if let Some(password) = password {
-        desk.changed(keywheel.set_password(id, password).await)?;
-    }
-    Ok(())
+    desk.changed(keywheel.save_credential(id, edit, standing, password).await).map(drop)
 }
 
 /// Removes a credential and destroys its secrets.

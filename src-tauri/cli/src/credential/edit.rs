@@ -24,14 +24,10 @@ pub(super) async fn edit(
     if nothing && !arguments.password_stdin {
         return Err(ShellError::NothingToEdit { name: credential.name }.into());
     }
-    if arguments.password_stdin {
-        keywheel.set_password(credential.id, prompt::secret_from_stdin()?).await?;
-    }
-    if !nothing {
-        let taken = taken_away(&credential, &edit);
-        let standing = settle(shell, keywheel, &credential, &taken, arguments.standing).await?;
-        keywheel.edit_credential(credential.id, edit, standing).await?;
-    }
+    let password = arguments.password_stdin.then(prompt::secret_from_stdin).transpose()?;
+    let taken = taken_away(&credential, &edit);
+    let standing = settle(shell, keywheel, &credential, &taken, arguments.standing).await?;
+    keywheel.save_credential(credential.id, edit, standing, password).await?;
     shell.output().item(&keywheel.credential_view(credential.id).await?, text);
     Ok(Ending::Done)
 }

@@ -1,5 +1,7 @@
 //! Changing a credential's fields.
 
+use std::path::Path;
+
 use rusqlite::Transaction;
 use serde_json::json;
 
@@ -30,31 +32,40 @@ impl Keywheel {
     ) -> Result<Credential, Error> {
         let dir = self.database().dir().to_owned();
         self.change(Action::unnamed("credential-edit", "credential"), move |tx, action| {
-            let before = named(tx, id, action)?;
-            let edit = differing(edit, &before);
-            let touches_change = edit.username.is_some()
-                || edit.devices.is_some()
-                || edit.original_device.is_some()
-                || edit.enabled.is_some();
-            let mut _lock = None;
-            if touches_change {
-                _lock = Some(CredentialLock::take(&dir, id, &before.name, Sharing::Exclusive)?);
-                if !only_takes_off(&before, &edit) {
-                    journal::change::refuse_open(tx, id, &before.name)?;
-                }
-            }
-            let left = apply(tx, before.clone(), edit, standing)?;
-            let after = credential::by_id(tx, id)?;
-            action.differs(&facts(&before), &facts(&after));
-            if !left.is_empty()
-                && let Some(detail) = action.detail.as_object_mut()
-            {
-                detail.insert("key_left_on".to_owned(), left.into());
-            }
-            Ok(after)
+            edit_in(tx, action, &dir, id, edit, standing)
         })
         .await
     }
+}
+
+pub(super) fn edit_in(
+    tx: &Transaction<'_>,
+    action: &mut Action,
+    dir: &Path,
+    id: CredentialId,
+    edit: EditCredential,
+    standing: Standing,
+) -> Result<Credential, Error> {
+    let before = named(tx, id, action)?;
+    let edit = differing(edit, &before);
+    let touches_change =
+        edit.username.is_some() || edit.devices.is_some() || edit.original_device.is_some() || edit.enabled.is_some();
+    let mut _lock = None;
+    if touches_change {
+        _lock = Some(CredentialLock::take(dir, id, &before.name, Sharing::Exclusive)?);
+        if !only_takes_off(&before, &edit) {
+            journal::change::refuse_open(tx, id, &before.name)?;
+        }
+    }
+    let left = apply(tx, before.clone(), edit, standing)?;
+    let after = credential::by_id(tx, id)?;
+    action.differs(&facts(&before), &facts(&after));
+    if !left.is_empty()
+        && let Some(detail) = action.detail.as_object_mut()
+    {
+        detail.insert("key_left_on".to_owned(), left.into());
+    }
+    Ok(after)
 }
 
 /// The edit without those fields on which a change depends, where they are as they should be already.

@@ -6,7 +6,8 @@ use secrecy::SecretString;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{CredentialError, add, named};
+use super::edit::edit_in;
+use super::{CredentialError, EditCredential, Standing, add, named};
 use crate::audit::Action;
 use crate::catalogue::credential::{self, Credential, Kind};
 use crate::catalogue::{CatalogueError, CredentialId, KeyVersion};
@@ -121,28 +122,47 @@ impl Keywheel {
         self.database().run(move |_| Ok::<_, Error>(key.write_openssh(passphrase.as_ref())?)).await
     }
 
-    /// Stores another password for a credential; the one before is destroyed.
+    /// Changes a credential's fields and, where one is given, its password: both or neither. The password before is destroyed.
     ///
     /// # Errors
-    /// The password can't be one; it is a key; the vault can't be used (then the one before stays).
-    pub async fn set_password(&self, id: CredentialId, password: SecretString) -> Result<Credential, Error> {
+    /// As [`Keywheel::edit_credential`]; the password can't be one; it is a key; the vault can't be used.
+    pub async fn save_credential(
+        &self,
+        id: CredentialId,
+        edit: EditCredential,
+        standing: Standing,
+        password: Option<SecretString>,
+    ) -> Result<Credential, Error> {
+        let Some(password) = password else { return self.edit_credential(id, edit, standing).await };
         let credential = self.credential(id).await?;
-        let action = Action::new("password-store", "credential", credential.name.clone());
-        let done = self.replace_password(&credential, &password, action.clone()).await;
-        if let Err(error) = &done {
-            self.record(action, Some(error)).await;
+        let store = Action::new("password-store", "credential", credential.name.clone());
+        let version = match self.store_password(&credential, &password).await {
+            Ok(version) => version,
+            Err(error) => {
+                self.record(store, Some(&error)).await;
+                return Err(error);
+            }
+        };
+        let (dir, now, actor) = (self.database().dir().to_owned(), self.now(), self.actor().clone());
+        let mut store = store.with(json!({ "version": version }));
+        let saved = self
+            .change(Action::unnamed("credential-edit", "credential"), move |tx, action| {
+                edit_in(tx, action, &dir, id, edit, standing)?;
+                named(tx, id, &mut store)?;
+                credential::make_password_current(tx, id, version)?;
+                crate::audit::append(tx, &store.entry(now, &actor, None))?;
+                Ok(credential::by_id(tx, id)?)
+            })
+            .await;
+        if saved.is_err() {
+            self.leave_password(id, version).await?;
         }
-        done?;
         self.destroy_left_secrets().await;
-        self.credential(id).await
+        saved
     }
 
-    async fn replace_password(
-        &self,
-        credential: &Credential,
-        password: &SecretString,
-        action: Action,
-    ) -> Result<(), Error> {
+    /// Puts a password into the keyring that is not the current one yet; answers its number.
+    async fn store_password(&self, credential: &Credential, password: &SecretString) -> Result<u32, Error> {
         if credential.kind != Kind::Password {
             return Err(wrong_kind(credential));
         }
@@ -159,20 +179,16 @@ impl Keywheel {
             })
             .await?;
         if let Err(error) = self.vault().store(&item, &bytes).await {
-            // Its row becomes one of a secret that is left, and is destroyed when the keyring answers again.
-            self.database().run_write(move |tx| credential::retire_password(tx, id, version)).await?;
+            self.leave_password(id, version).await?;
             return Err(error.into());
         }
-        let (now, actor) = (self.now(), self.actor().clone());
-        self.database()
-            .run_write(move |tx| -> Result<(), Error> {
-                let mut action = action.with(json!({ "version": version }));
-                named(tx, id, &mut action)?;
-                credential::make_password_current(tx, id, version)?;
-                crate::audit::append(tx, &action.entry(now, &actor, None))?;
-                Ok(())
-            })
-            .await
+        Ok(version)
+    }
+
+    /// Makes the row of a password that did not become current one of a secret that is left: it is destroyed as soon as the
+    /// keyring answers.
+    async fn leave_password(&self, id: CredentialId, version: u32) -> Result<(), Error> {
+        Ok(self.database().run_write(move |tx| credential::retire_password(tx, id, version)).await?)
     }
 }
 

@@ -60,6 +60,11 @@ impl Bench {
         self.keywheel.audit_rows(Default::default()).await.unwrap().pop().unwrap()
     }
 
+    async fn set_password(&self, id: CredentialId, password: &str) -> Result<Credential, Error> {
+        let (edit, password) = (EditCredential::default(), SecretString::from(password));
+        self.keywheel.save_credential(id, edit, Standing::Refuse, Some(password)).await
+    }
+
     async fn edit(&self, id: CredentialId, edit: EditCredential) -> Result<Credential, Error> {
         self.keywheel.edit_credential(id, edit, Standing::Refuse).await
     }
@@ -159,18 +164,18 @@ async fn a_password_is_stored_replaced_and_never_changed_by_itself() {
     assert_eq!(bench.keywheel.read_password(&added).await.unwrap().as_slice(), b"hunter2 marked");
     assert_eq!(bench.keywheel.read_current_key(&added).await.unwrap_err().code(), "wrong-kind");
 
-    let replaced = bench.keywheel.set_password(added.id, SecretString::from("second")).await.unwrap();
+    let replaced = bench.set_password(added.id, "second").await.unwrap();
     assert_eq!(bench.keywheel.read_password(&replaced).await.unwrap().as_slice(), b"second");
     assert_eq!(bench.vault.names(), [replaced.current_password().unwrap().item.clone()], "the old one must be gone");
 
     bench.vault.set_fault(Some(Fault::Failing));
-    assert!(bench.keywheel.set_password(added.id, SecretString::from("third")).await.is_err());
+    assert!(bench.set_password(added.id, "third").await.is_err());
     bench.vault.set_fault(None);
     let kept = bench.keywheel.credential(added.id).await.unwrap();
     assert_eq!(bench.keywheel.read_password(&kept).await.unwrap().as_slice(), b"second", "the old one must stay");
 
     for text in ["", "a\nb", "a\0"] {
-        let error = bench.keywheel.set_password(added.id, SecretString::from(text)).await.unwrap_err();
+        let error = bench.set_password(added.id, text).await.unwrap_err();
         assert_eq!(error.code(), "bad-password");
     }
     let mut new = bench.new_password("other");
@@ -179,6 +184,45 @@ async fn a_password_is_stored_replaced_and_never_changed_by_itself() {
     let automatic = Some(Automatic { change: true, use_itself: true, auth_with: None });
     let edit = EditCredential { automatic, ..EditCredential::default() };
     assert_eq!(bench.edit(added.id, edit).await.unwrap_err().code(), "password-never-changed");
+}
+
+#[tokio::test]
+async fn a_form_and_its_password_are_saved_together_or_not_at_all() {
+    let bench = bench().await;
+    let taken = bench.keywheel.add_credential(bench.new_password("taken")).await.unwrap();
+    let id = bench.keywheel.add_credential(bench.new_password("admin")).await.unwrap().id;
+    let save = |name: &str, password: &str| {
+        let edit = EditCredential { name: Some(name.to_owned()), ..EditCredential::default() };
+        bench.keywheel.save_credential(id, edit, Standing::Refuse, Some(SecretString::from(password)))
+    };
+    let as_before = async || {
+        let kept = bench.keywheel.credential(id).await.unwrap();
+        assert_eq!(kept.name, "admin", "half of the form was saved");
+        assert_eq!(bench.keywheel.read_password(&kept).await.unwrap().as_slice(), b"hunter2 marked");
+        assert_eq!(bench.vault.names().len(), 2, "a password that nobody uses has stayed in the keyring");
+    };
+    assert_eq!(save("root", "a\nb").await.unwrap_err().code(), "bad-password");
+    as_before().await;
+    bench.vault.set_fault(Some(Fault::Failing));
+    assert_eq!(save("root", "second").await.unwrap_err().code(), "keyring-failed");
+    bench.vault.set_fault(None);
+    as_before().await;
+    assert_eq!(save("taken", "second").await.unwrap_err().code(), "name-taken");
+    as_before().await;
+    let rows = bench.keywheel.audit_rows(Default::default()).await.unwrap();
+    assert!(rows.iter().any(|row| row.code.as_deref() == Some("name-taken")), "the refusal must be on record");
+
+    let saved = save("root", "second").await.unwrap();
+    assert_eq!(saved.name, "root");
+    assert_eq!(bench.keywheel.read_password(&saved).await.unwrap().as_slice(), b"second");
+    assert_eq!(bench.vault.names().len(), 2, "the one before must be gone");
+    let rows = bench.keywheel.audit_rows(Default::default()).await.unwrap();
+    for (action, subject) in [("credential-edit", "admin"), ("password-store", "root")] {
+        let of = |row: &&crate::audit::Record| row.action == action && row.subject.as_deref() == Some(subject);
+        let done = rows.iter().filter(of).filter(|row| row.code.is_none());
+        assert_eq!(done.count(), 1, "{action}: both are on record, once");
+    }
+    bench.keywheel.remove_credential(taken.id, Standing::Refuse).await.unwrap();
 }
 
 #[tokio::test]
