@@ -81,7 +81,10 @@ pub(crate) async fn save_device(
     id: Option<DeviceId>,
     form: NewDevice,
 ) -> Answer<DeviceRow> {
-    desk.changed(desk.keywheel()?.save_device(id, form).await)
+    let saved = desk.changed(desk.keywheel()?.save_device(id, form).await)?;
+    // It may have another address now: what was shown for the one before is not to be pinned.
+    desk.scans.remember(saved.view.id, Vec::new());
+    Ok(saved)
 }
 
 /// Removes a device.
@@ -131,6 +134,7 @@ async fn scan(desk: Arc<Desk>, keywheel: Keywheel, id: DeviceId, known_hosts: Op
             Scanned { device_id: id, device: device.name, keys, error: None }
         }
         Ok((device, Err(error))) => {
+            desk.scans.remember(id, Vec::new());
             Scanned { device_id: id, device: device.name, keys: Vec::new(), error: Some(report(error)) }
         }
         Err(error) => Scanned { device_id: id, device: id.to_string(), keys: Vec::new(), error: Some(report(error)) },

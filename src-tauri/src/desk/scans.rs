@@ -42,7 +42,7 @@ pub(crate) struct Scans {
 }
 
 impl Scans {
-    /// Remembers what a device offered.
+    /// Remembers what a device offered last, and nothing of before; nothing where it could not be asked.
     pub(crate) fn remember(&self, device: DeviceId, offered: Vec<OfferedKey>) {
         lock(&self.offered).insert(device, offered);
     }
@@ -60,6 +60,9 @@ impl Scans {
 
 #[cfg(test)]
 mod tests {
+    use keywheel_core::device::HostKeyState;
+    use keywheel_core::key::{Algorithm, PrivateKey};
+
     use super::*;
 
     #[test]
@@ -71,6 +74,20 @@ mod tests {
         assert!(!*second.borrow());
         stops.stop();
         assert!(*second.borrow());
+    }
+
+    #[test]
+    fn only_what_the_last_scan_showed_can_be_pinned() {
+        let key = PrivateKey::generate(Algorithm::Ed25519, "host").unwrap().public_key().clone();
+        let fingerprint = key.fingerprint().to_string();
+        let (state, instead_of) = (HostKeyState::New, Vec::new());
+        let offered = OfferedKey { key: key.clone(), state, instead_of, matches_known_hosts: false };
+        let scans = Scans::default();
+        scans.remember(DeviceId(1), vec![offered]);
+        assert_eq!(scans.offered(DeviceId(1), &fingerprint).unwrap(), key);
+        assert!(scans.offered(DeviceId(2), &fingerprint).is_err(), "another device's key would be pinned");
+        scans.remember(DeviceId(1), Vec::new());
+        assert!(scans.offered(DeviceId(1), &fingerprint).is_err(), "the key of an older scan would be pinned");
     }
 
     #[test]
