@@ -138,6 +138,15 @@ impl Explain for DeskError {
         match self {
             Self::NoDataDir => Class::Unusable,
             Self::KeyFile { source, .. } | Self::Pasted { source } => source.class(),
+            Self::NotConfirmed { credential } => Some(credential.clone()),
+            _ => None,
+        }
+    }
+
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing { field, .. } => Some(field),
+            Self::KeyFile { source, .. } | Self::Pasted { source } => source.field(),
             Self::Clipboard { .. } | Self::Broken | Self::StartAtLogin { .. } => Class::NotDone,
             _ => Class::BadInput,
         }

@@ -214,6 +214,7 @@ async fn no_answer_holds_a_private_key_or_a_password() {
     let unfit = form("bad", web, secret(&format!("{PASSWORD}\n")));
     answers.push(json(credentials::save_credential(desk(), None, unfit, Standing::Refuse).await.unwrap_err()));
 
+    assert_eq!(wrong.field.as_deref(), Some("passphrase"), "the form would not know where to show it");
     for id in [deploy, root] {
         answers.push(json(credentials::credential(desk(), id).await.unwrap()));
     }
