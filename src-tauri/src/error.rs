@@ -72,6 +72,12 @@ pub(crate) enum DeskError {
         /// The field.
         field: &'static str,
     },
+    /// The name that was typed to confirm is another one.
+    #[error("What was typed is not the name of the credential \"{credential}\".")]
+    NotConfirmed {
+        /// The credential.
+        credential: String,
+    },
     /// A change that this process does not run can't be stopped by it.
     #[error("Change {id} does not run in this window.")]
     NotHere {
@@ -102,6 +108,7 @@ impl Explain for DeskError {
             Self::NothingToPaste => "clipboard-empty",
             Self::NotOffered { .. } => "host-key-not-offered",
             Self::Missing { .. } => "field-missing",
+            Self::NotConfirmed { .. } => "not-confirmed",
             Self::NotHere { .. } => "change-not-here",
             Self::Broken => "program-failed",
             Self::StartAtLogin { .. } => "start-at-login-failed",
@@ -119,6 +126,7 @@ impl Explain for DeskError {
             Self::NothingToPaste => "Copy the whole private key, and paste again.".to_owned(),
             Self::NotOffered { .. } => "Scan the device again, and compare the fingerprint.".to_owned(),
             Self::Missing { .. } => "Fill it in, and save again.".to_owned(),
+            Self::NotConfirmed { .. } => "Type the name exactly as it is shown.".to_owned(),
             Self::NotHere { .. } => "Stop it where it was started.".to_owned(),
             Self::Broken => "See the change's page for what is where, and report this as a bug.".to_owned(),
             Self::StartAtLogin { .. } => "Add Keywheel to what starts at login in the system's settings.".to_owned(),
@@ -130,14 +138,6 @@ impl Explain for DeskError {
             Self::Unreadable { path, .. } | Self::TooLarge { path, .. } | Self::KeyFile { path, .. } => {
                 Some(path.display().to_string())
             }
-            _ => None,
-        }
-    }
-
-    fn class(&self) -> Class {
-        match self {
-            Self::NoDataDir => Class::Unusable,
-            Self::KeyFile { source, .. } | Self::Pasted { source } => source.class(),
             Self::NotConfirmed { credential } => Some(credential.clone()),
             _ => None,
         }
@@ -147,6 +147,14 @@ impl Explain for DeskError {
         match self {
             Self::Missing { field, .. } => Some(field),
             Self::KeyFile { source, .. } | Self::Pasted { source } => source.field(),
+            _ => None,
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::NoDataDir => Class::Unusable,
+            Self::KeyFile { source, .. } | Self::Pasted { source } => source.class(),
             Self::Clipboard { .. } | Self::Broken | Self::StartAtLogin { .. } => Class::NotDone,
             _ => Class::BadInput,
         }

@@ -206,7 +206,8 @@ pub(crate) async fn accepts(desk: State<'_, Arc<Desk>>, id: CredentialId) -> Ans
     desk.changed(keywheel.accepts(&name).await)
 }
 
-/// Lets the person choose a file and writes the private key to it; answers its path.
+/// Lets the person, who typed the credential's name to confirm, choose a file and writes the private key to it; answers its
+/// path.
 #[tauri::command]
 pub(crate) async fn reveal_key<R: Runtime>(
     window: WebviewWindow<R>,
@@ -215,10 +216,23 @@ pub(crate) async fn reveal_key<R: Runtime>(
     name: String,
     passphrase: Option<Secret>,
 ) -> Answer<Option<String>> {
-    match files::to_write(&window, &name).await {
+    confirm(&desk, id, &name).await?;
+    match files::to_write(&window, &file_name(&name)).await {
         Some(path) => reveal(&desk, id, &path, passphrase).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Makes sure that this is the credential's name: the window asks for it, but it is here that it counts.
+async fn confirm(desk: &Desk, id: CredentialId, typed: &str) -> Answer<()> {
+    let credential = desk.keywheel()?.credential(id).await.map_err(report)?.name;
+    if typed == credential { Ok(()) } else { Err(report(DeskError::NotConfirmed { credential })) }
+}
+
+/// A credential's name as that of a file: it may hold what leads into another folder, or what Windows does not take.
+fn file_name(credential: &str) -> String {
+    let safe = |c: char| if r#"/\:*?"<>|"#.contains(c) { '-' } else { c };
+    credential.chars().map(safe).collect::<String>().trim_start_matches('.').to_owned()
 }
 
 pub(super) async fn reveal(desk: &Desk, id: CredentialId, path: &Path, passphrase: Option<Secret>) -> Answer<String> {
@@ -232,4 +246,16 @@ pub(super) async fn reveal(desk: &Desk, id: CredentialId, path: &Path, passphras
 pub(crate) async fn policies(desk: State<'_, Arc<Desk>>) -> Answer<Vec<PolicyChoice>> {
     let policies = desk.keywheel()?.policies().await.map_err(report)?;
     Ok(policies.into_iter().map(|policy| PolicyChoice { id: policy.id, name: policy.name }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_into_no_other_folder() {
+        assert_eq!(file_name("web/deploy"), "web-deploy");
+        assert_eq!(file_name(r"..\..\.ssh\id"), "-..-.ssh-id");
+        assert_eq!(file_name("web 1 (root)"), "web 1 (root)");
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keywheel_core::audit::Page;
-use keywheel_core::catalogue::{DeviceId, Kind};
+use keywheel_core::catalogue::{CredentialId, DeviceId, Kind};
 use keywheel_core::credential::{Automatic, Standing};
 use keywheel_core::key::{Algorithm, PrivateKey};
 use secrecy::SecretString;
@@ -166,6 +166,21 @@ fn form(name: &str, on: DeviceId, secret: FormSecret) -> CredentialForm {
     }
 }
 
+fn request(kind: keywheel_core::journal::Kind, credential: CredentialId) -> ChangeRequest {
+    ChangeRequest {
+        kind,
+        credential,
+        connect_with: ConnectChoice::Itself,
+        algorithm: None,
+        strategy: None,
+        on_failure: None,
+        at_once: None,
+        leave_out: Vec::new(),
+        devices: None,
+        options: None,
+    }
+}
+
 fn json(answer: impl Serialize) -> String {
     serde_json::to_string(&answer).unwrap()
 }
@@ -199,6 +214,7 @@ async fn no_answer_holds_a_private_key_or_a_password() {
     let KeyChoice::Encrypted { draft, .. } = choice else { panic!("an encrypted key was read without a passphrase") };
     let typed = |text: &str| serde_json::from_value(serde_json::json!(text)).unwrap();
     let wrong = keys::unlock_key(desk(), draft, typed("wrong")).await.unwrap_err();
+    assert_eq!(wrong.field.as_deref(), Some("passphrase"), "the form would not know where to show it");
     answers.push(json(&wrong));
     answers.push(json(keys::unlock_key(desk(), draft, typed(PASSPHRASE)).await.unwrap()));
     let pasted = PrivateKey::generate(Algorithm::Ed25519, "pasted").unwrap();
@@ -214,7 +230,6 @@ async fn no_answer_holds_a_private_key_or_a_password() {
     let unfit = form("bad", web, secret(&format!("{PASSWORD}\n")));
     answers.push(json(credentials::save_credential(desk(), None, unfit, Standing::Refuse).await.unwrap_err()));
 
-    assert_eq!(wrong.field.as_deref(), Some("passphrase"), "the form would not know where to show it");
     for id in [deploy, root] {
         answers.push(json(credentials::credential(desk(), id).await.unwrap()));
     }
@@ -224,18 +239,7 @@ async fn no_answer_holds_a_private_key_or_a_password() {
     answers.push(json(credentials::reveal(&table.desk, deploy, &revealed, None).await.unwrap()));
     answers.push(json(credentials::reveal(&table.desk, deploy, &revealed, None).await.unwrap_err()));
 
-    let request = || ChangeRequest {
-        kind: keywheel_core::journal::Kind::Rotate,
-        credential: deploy,
-        connect_with: ConnectChoice::Itself,
-        algorithm: None,
-        strategy: None,
-        on_failure: None,
-        at_once: None,
-        leave_out: Vec::new(),
-        devices: None,
-        options: None,
-    };
+    let request = || request(keywheel_core::journal::Kind::Rotate, deploy);
     checks::check_devices(desk(), request(), None, page(&heard)).await.unwrap();
     let change = changes::begin_change(desk(), request()).await.unwrap();
     while let Happened::Told(event) = table.happened.recv().await.unwrap() {
@@ -326,4 +330,18 @@ async fn a_scan_tells_what_failed_at_each_device() {
     let heard = heard.lock().unwrap();
     assert_eq!(heard.len(), 2);
     assert!(heard.iter().any(|scanned| scanned.contains("\"device\":\"web-1\"") && scanned.contains("\"code\"")));
+}
+
+#[tokio::test]
+async fn a_key_is_not_revealed_before_its_name_was_typed() {
+    let table = Table::laid();
+    let app = mock_app();
+    app.manage(Arc::clone(&table.desk));
+    let window = WebviewWindowBuilder::new(&app, LABEL, Default::default()).build().unwrap();
+    let web = table.device("web-1").await;
+    let id = table.credential("deploy", web).await;
+    for typed in ["", "Deploy", "deploy ", "root"] {
+        let reveal = credentials::reveal_key(window.clone(), app.state(), id, typed.to_owned(), None);
+        assert_eq!(reveal.await.unwrap_err().code, "not-confirmed", "{typed:?} would do");
+    }
 }
