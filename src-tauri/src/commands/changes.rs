@@ -119,6 +119,10 @@ pub(crate) async fn begin_change(desk: State<'_, Arc<Desk>>, request: ChangeRequ
             desk.running.begin(|watch| async move { keywheel.install(&install, watch).await }).await
         }
         Kind::Uninstall => {
+            // To the core no device means all of them; an empty choice is no such wish.
+            if request.devices.as_ref().is_some_and(Vec::is_empty) {
+                return Err(report(DeskError::Missing { what: "A device to take the key off", field: "devices" }));
+            }
             let devices = request.devices.unwrap_or_default().iter().map(DeviceId::to_string).collect();
             let uninstall = Uninstall { credential, devices };
             desk.running.begin(|watch| async move { keywheel.uninstall(&uninstall, watch).await }).await

@@ -345,3 +345,16 @@ async fn a_key_is_not_revealed_before_its_name_was_typed() {
         assert_eq!(reveal.await.unwrap_err().code, "not-confirmed", "{typed:?} would do");
     }
 }
+
+#[tokio::test]
+async fn a_removal_from_no_device_is_not_one_from_all() {
+    let table = Table::laid();
+    let app = mock_app();
+    app.manage(Arc::clone(&table.desk));
+    let web = table.device("web-1").await;
+    let id = table.credential("deploy", web).await;
+    let none = ChangeRequest { devices: Some(Vec::new()), ..request(keywheel_core::journal::Kind::Uninstall, id) };
+    let error = changes::begin_change(app.state(), none).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.field.as_deref()), ("field-missing", Some("devices")));
+    assert!(changes::changes(app.state()).await.unwrap().is_empty(), "the key would be taken off every device");
+}
