@@ -16,6 +16,7 @@ use keywheel_core::audit::Actor;
 use keywheel_core::clock::{Clock, SystemClock};
 use keywheel_core::error::Report;
 use keywheel_core::vault::Vault;
+use tauri::ipc::Channel;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 pub(crate) use self::drafts::{Draft, Drafts};
@@ -77,8 +78,18 @@ impl Desk {
         opened.as_ref().err().cloned()
     }
 
-    /// Lets go of the data directory, because the process then ends without dropping anything.
+    /// Works for this page from now on. What the one before had chosen and not saved nobody can ask for any more, and nobody
+    /// waits for what it was looking at; its changes go on.
+    pub(crate) fn begin_page(&self, page: Channel<Notice>) {
+        self.notices.listen(page);
+        self.drafts().clear();
+        self.scans.stops.stop();
+        self.checks.stop();
+    }
+
+    /// Lets go of the data directory and the keys in memory, because the process then ends without dropping anything.
     pub(crate) fn close(&self) {
+        self.drafts().clear();
         *lock(&self.opened) = Err(report(DeskError::Broken));
     }
 

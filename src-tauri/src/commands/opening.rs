@@ -52,10 +52,10 @@ pub(crate) async fn check_keyring(desk: State<'_, Arc<Desk>>) -> Answer<()> {
     desk.vault().check().await.map_err(report)
 }
 
-/// Tells this page from now on what happens by itself.
+/// Tells this page, which was just loaded, from now on what happens by itself.
 #[tauri::command]
 pub(crate) async fn watch(desk: State<'_, Arc<Desk>>, notices: Channel<Notice>) -> Answer<()> {
-    desk.notices.listen(notices);
+    desk.begin_page(notices);
     Ok(())
 }
 

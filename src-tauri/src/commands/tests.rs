@@ -358,3 +358,16 @@ async fn a_removal_from_no_device_is_not_one_from_all() {
     assert_eq!((error.code.as_str(), error.field.as_deref()), ("field-missing", Some("devices")));
     assert!(changes::changes(app.state()).await.unwrap().is_empty(), "the key would be taken off every device");
 }
+
+#[tokio::test]
+async fn a_page_that_is_loaded_anew_leaves_no_key_behind_and_nothing_that_it_looked_at() {
+    let table = Table::laid();
+    let app = mock_app();
+    app.manage(Arc::clone(&table.desk));
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let made = keys::generate_key(app.state(), Algorithm::Ed25519, "x".to_owned()).await.unwrap();
+    let (scan, check) = (table.desk.scans.stops.begin(), table.desk.checks.begin());
+    opening::watch(app.state(), page(&heard)).await.unwrap();
+    assert!(table.desk.drafts().key(made.draft).is_err(), "a private key that nobody can save would stay in memory");
+    assert!(*scan.borrow() && *check.borrow(), "devices would be asked for nobody");
+}

@@ -82,6 +82,11 @@ impl Drafts {
     pub(crate) fn forget(&mut self, number: u32) {
         self.kept.retain(|(known, _)| *known != number);
     }
+
+    /// Forgets all drafts; their numbers are not given again.
+    pub(crate) fn clear(&mut self) {
+        self.kept.clear();
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +109,10 @@ mod tests {
         }
         assert!(matches!(drafts.find(second), Err(DeskError::DraftGone)), "a window could collect private keys");
         assert_eq!(drafts.kept.len(), AT_MOST);
+        let last = drafts.last;
+        drafts.clear();
+        assert!(drafts.find(last).is_err());
+        assert_eq!(drafts.keep(csv("3")), last + 1, "a page that was loaded before would find another's key");
     }
 
     #[test]
