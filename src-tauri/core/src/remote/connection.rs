@@ -1,26 +1,30 @@
 //! A connection up to the login: key exchange, pinned host key, jump devices, questions.
 
+mod dial;
+mod observer;
+mod password;
+mod pen;
+
 use std::{
     collections::HashMap,
-    fmt, io,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool, atomic::Ordering},
-    task::{Context, Poll},
-    time::{Duration, Instant},
+    fmt,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::Instant,
 };
 
 use russh::{
     MethodKind, Preferred,
-    client::{self, AuthResult, DisconnectReason, Handle, KeyboardInteractiveAuthResponse},
-    keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate, agent::AgentIdentity},
+    client::{self, Handle},
+    keys::{Algorithm, EcdsaCurve, HashAlg},
 };
 use secrecy::ExposeSecret;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::time::timeout;
 
+pub(super) use self::observer::{HostKeys, Observer, Seen};
+use self::{
+    dial::{Listening, dial, handshake_error},
+    pen::{Pen, PenError},
+};
 use super::{
     Answer, Jump, RemoteError, Route, Secret, Session, Target, Timeouts, Unknown,
     answer::{Ending, Progress, interpret},
@@ -174,125 +178,6 @@ pub(super) fn host_key_algorithms<'a>(key_types: impl IntoIterator<Item = &'a st
         }
     }
     algorithms
-}
-
-async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, RemoteError> {
-    let device = target.name.clone();
-    let address = format!("{}:{}", target.address, target.port);
-    let stream = match timeout(limit, TcpStream::connect((target.address.as_str(), target.port))).await {
-        Err(_) => return Err(RemoteError::Timeout { device, during: "connecting", after: limit }),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            return Err(RemoteError::ConnectionRefused { device, address });
-        }
-        Ok(Err(source)) => return Err(RemoteError::Unreachable { device, address, source }),
-        Ok(Ok(stream)) => stream,
-    };
-    stream.set_nodelay(true).map_err(|source| RemoteError::Unreachable { device, address, source })?;
-    Ok(stream)
-}
-
-fn handshake_error(target: &Target, error: russh::Error, seen: &Mutex<Seen>, version_seen: &AtomicBool) -> RemoteError {
-    let device = target.name.clone();
-    if let Some(offered) = &seen.lock().unwrap_or_else(PoisonError::into_inner).rejected {
-        return RemoteError::HostKeyChanged { device, offered: Box::new(offered.clone()) };
-    }
-    match error {
-        russh::Error::NoCommonAlgo { kind, .. } => {
-            RemoteError::NoCommonAlgorithm { device, kind: format!("{kind:?}").to_lowercase() }
-        }
-        russh::Error::IO(_) | russh::Error::Disconnect | russh::Error::HUP => {
-            if version_seen.load(Ordering::Relaxed) {
-                RemoteError::Cut { device, during: "the connection was being set up" }
-            } else {
-                RemoteError::TurnedAway { device }
-            }
-        }
-        source => RemoteError::Protocol { device, source },
-    }
-}
-
-/// Which host keys a connection is set up with.
-#[derive(Debug)]
-pub(super) enum HostKeys {
-    /// One of these.
-    Pinned(Vec<PublicKey>),
-    /// Whatever is shown: for a scan, which ends the connection before any authentication.
-    Any,
-}
-
-impl Default for HostKeys {
-    fn default() -> Self {
-        Self::Pinned(Vec::new())
-    }
-}
-
-impl HostKeys {
-    fn allow(&self, shown: &PublicKey) -> bool {
-        match self {
-            Self::Pinned(pinned) => pinned.iter().any(|pinned| pinned.blob() == shown.blob()),
-            Self::Any => true,
-        }
-    }
-}
-
-/// What the observer saw of a connection.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    allowed: HostKeys,
-    /// The host key that was shown and is pinned, or was asked for by a scan.
-    pub(super) host_key: Option<PublicKey>,
-    /// The host key that was shown and is not pinned.
-    pub(super) rejected: Option<PublicKey>,
-    version: String,
-    disconnect: bool,
-    ended: bool,
-}
-
-/// Watches a connection for russh: judges the host key, and remembers how the connection ended.
-pub(super) struct Observer {
-    seen: Arc<Mutex<Seen>>,
-}
-
-impl Observer {
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl client::Handler for Observer {
-    type Error = russh::Error;
-
-    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
-        let PublicKeyOrCertificate::PublicKey { key, .. } = shown else {
-            return Ok(false);
-        };
-        let key = PublicKey::from_ssh_key(key).map_err(|_| russh::Error::UnknownKey)?;
-        let mut seen = self.seen();
-        if seen.allowed.allow(&key) {
-            seen.host_key = Some(key);
-            Ok(true)
-        } else {
-            seen.rejected = Some(key);
-            Ok(false)
-        }
-    }
-
-    async fn kex_done(
-        &mut self,
-        _shared_secret: Option<&[u8]>,
-        _names: &russh::Names,
-        session: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        self.seen().version = String::from_utf8_lossy(session.remote_sshid()).trim_end().to_owned();
-        Ok(())
-    }
-
-    async fn disconnected(&mut self, reason: DisconnectReason<russh::Error>) -> Result<(), russh::Error> {
-        let mut seen = self.seen();
-        seen.ended = true;
-        seen.disconnect = matches!(reason, DisconnectReason::ReceivedDisconnect(_));
-        Ok(())
-    }
 }
 
 /// A connection after the key exchange and before the login.
@@ -483,131 +368,5 @@ impl Connection {
             Ok(Ok(Some(Some(hash)))) => Ok(Some(hash)),
             Ok(_) => Ok(Some(HashAlg::Sha256)),
         }
-    }
-
-    async fn offer_password(&mut self, username: &str, password: &str) -> (Answer, Vec<MethodKind>) {
-        let interactive_only = self.methods.as_ref().is_some_and(|methods| {
-            !methods.contains(&MethodKind::Password) && methods.contains(&MethodKind::KeyboardInteractive)
-        });
-        if !interactive_only {
-            let result = timeout(self.timeouts.stage, self.handle.authenticate_password(username, password)).await.ok();
-            let (answer, methods) = interpret(result, Progress::Offered, self.ending());
-            let interactive = methods.contains(&MethodKind::KeyboardInteractive);
-            if answer != Answer::Refused || !interactive || methods.contains(&MethodKind::Password) {
-                return (answer, methods);
-            }
-        }
-        let limit = self.timeouts.stage;
-        let result = timeout(limit, self.answer_prompts(username, password)).await.ok();
-        interpret(result, Progress::Offered, self.ending())
-    }
-
-    /// Keyboard-interactive (RFC 4256): the password answers the one hidden prompt; anything else is not for us.
-    async fn answer_prompts(&mut self, username: &str, password: &str) -> Result<AuthResult, russh::Error> {
-        let mut answered = false;
-        let mut response = self.handle.authenticate_keyboard_interactive_start(username, None::<String>).await?;
-        loop {
-            response = match response {
-                KeyboardInteractiveAuthResponse::Success => return Ok(AuthResult::Success),
-                KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success } => {
-                    return Ok(AuthResult::Failure { remaining_methods, partial_success });
-                }
-                KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
-                    let mut responses = Vec::new();
-                    for prompt in &prompts {
-                        if prompt.echo || answered {
-                            // A second question is a second factor; an empty answer lets the server say no.
-                            responses.push(String::new());
-                        } else {
-                            answered = true;
-                            responses.push(password.to_owned());
-                        }
-                    }
-                    self.handle.authenticate_keyboard_interactive_respond(responses).await?
-                }
-            };
-        }
-    }
-}
-
-/// Signs a login's request, or withholds the signature when the server was only asked.
-struct Pen {
-    private: Option<Arc<russh::keys::PrivateKey>>,
-    offered: bool,
-}
-
-#[derive(Debug)]
-enum PenError {
-    Send,
-    Withheld,
-    Sign,
-}
-
-impl From<russh::SendError> for PenError {
-    fn from(_: russh::SendError) -> Self {
-        Self::Send
-    }
-}
-
-impl russh::Signer for Pen {
-    type Error = PenError;
-
-    async fn auth_sign(
-        &mut self,
-        _key: &AgentIdentity,
-        hash: Option<HashAlg>,
-        mut request: Vec<u8>,
-    ) -> Result<Vec<u8>, PenError> {
-        use russh::keys::{signature::Signer, ssh_encoding::Encode, ssh_key::private::KeypairData};
-
-        self.offered = true;
-        let private = self.private.as_ref().ok_or(PenError::Withheld)?;
-        let signature = match private.key_data() {
-            KeypairData::Rsa(pair) => (pair, hash).try_sign(&request),
-            pair => pair.try_sign(&request),
-        }
-        .map_err(|_| PenError::Sign)?;
-        let mut encoded = Vec::new();
-        signature.encode(&mut encoded).map_err(|_| PenError::Sign)?;
-        encoded.encode(&mut request).map_err(|_| PenError::Sign)?;
-        Ok(request)
-    }
-}
-
-/// A stream that notes whether a version line came, which tells a server that turned us away from a cut.
-struct Listening<S> {
-    stream: S,
-    version_seen: Arc<AtomicBool>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let start = buffer.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if !self.version_seen.load(Ordering::Relaxed) {
-            let came = buffer.filled().get(start..).unwrap_or_default();
-            if came.windows(4).any(|window| window == b"SSH-") {
-                self.version_seen.store(true, Ordering::Relaxed);
-            }
-        }
-        poll
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Listening<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
