@@ -312,12 +312,16 @@ pub(crate) fn credentials_on(
     let filter = if only.is_some() { "device = ?1" } else { "?1 IS NULL" };
     let mut statement = conn.prepare_cached(&format!(
         "SELECT device, name FROM credential CROSS JOIN credential_device ON credential = id
-         WHERE removed_at IS NULL AND ready = 1 AND {filter} ORDER BY name"
+         WHERE removed_at IS NULL AND ready = 1 AND {filter}"
     ))?;
     let mut credentials: HashMap<DeviceId, Vec<String>> = HashMap::new();
     for row in statement.query_map([only], |row| Ok((row.get(0)?, row.get(1)?)))? {
         let (id, name) = row?;
         credentials.entry(id).or_default().push(name);
+    }
+    // Many short lists are in order sooner than one long one.
+    for names in credentials.values_mut() {
+        names.sort_unstable();
     }
     Ok(credentials)
 }
