@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::audit::Action;
 use crate::catalogue::setting::{self, SETTINGS, Setting, Settings};
-use crate::error::Error;
+use crate::catalogue::words;
+use crate::error::{Error, Explain};
 use crate::keywheel::Keywheel;
 
 /// A setting as shells show it.
@@ -78,13 +79,29 @@ impl Keywheel {
         })
         .await
     }
+
+    /// Records that the start at login was switched on or off, or why not: the entry is the desktop's, and its shell has set it.
+    pub async fn record_start_at_login(&self, value: OnOff, error: Option<&(dyn Explain + Sync)>) {
+        let action = Action::new("setting-set", "setting", "start-at-login").with(json!({ "value": value.as_str() }));
+        self.record(action, error).await;
+    }
+}
+
+words! {
+    /// Whether something is switched on.
+    OnOff {
+        /// It is.
+        On = "on",
+        /// It is not.
+        Off = "off",
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use crate::error::Explain;
+    use super::*;
     use crate::keywheel::testing::keywheel;
 
     #[tokio::test]
@@ -96,6 +113,16 @@ mod tests {
         assert_eq!(settings.days_of_undo, 7);
         keywheel.set_setting("stage-timeout", "5").await.unwrap();
         assert_eq!(keywheel.settings().await.unwrap().stage_timeout, Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn the_start_at_login_is_recorded_as_a_setting() {
+        let (keywheel, _dir) = keywheel();
+        keywheel.record_start_at_login(OnOff::On, None).await;
+        let rows = keywheel.audit_rows(Default::default()).await.unwrap();
+        let row = rows.last().unwrap();
+        assert_eq!((row.action.as_str(), row.subject.as_deref()), ("setting-set", Some("start-at-login")));
+        assert_eq!(row.detail, serde_json::json!({ "value": "on" }));
     }
 
     #[tokio::test]

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use keywheel_core::settings::SettingView;
+use keywheel_core::error::Explain;
+use keywheel_core::settings::{OnOff, SettingView};
 use serde::Serialize;
 use tauri::{AppHandle, Runtime, State};
 use tauri_plugin_autostart::ManagerExt;
@@ -52,10 +53,18 @@ pub(crate) async fn desktop<R: Runtime>(app: AppHandle<R>) -> Answer<Desktop> {
 
 /// Says whether Keywheel starts at login.
 #[tauri::command]
-pub(crate) async fn set_start_at_login<R: Runtime>(app: AppHandle<R>, on: bool) -> Answer<()> {
+pub(crate) async fn set_start_at_login<R: Runtime>(
+    app: AppHandle<R>,
+    desk: State<'_, Arc<Desk>>,
+    on: bool,
+) -> Answer<()> {
+    let keywheel = desk.keywheel()?;
     let set = off_thread(move || {
         let entry = app.autolaunch();
         if on { entry.enable() } else { entry.disable() }
     });
-    set.await.map_err(|source| report(DeskError::StartAtLogin { source }))
+    let set = set.await.map_err(|source| DeskError::StartAtLogin { source });
+    let value = if on { OnOff::On } else { OnOff::Off };
+    keywheel.record_start_at_login(value, set.as_ref().err().map(|error| error as &(dyn Explain + Sync))).await;
+    set.map_err(report)
 }
