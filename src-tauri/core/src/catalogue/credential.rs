@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::words::words;
-use super::{CatalogueError, CredentialId, DeviceId, KeyVersion, Noun, PersonId, PolicyId, VersionState, key_version};
+use super::{
+    CatalogueError, CredentialId, DeviceId, KeyVersion, Noun, PasswordVersion, PersonId, PolicyId, VersionState,
+    key_version, password_version,
+};
 use crate::clock::rfc3339;
 use crate::database::column;
 use crate::vault::ItemName;
@@ -70,19 +73,6 @@ pub struct Credential {
     pub removed_at: Option<Timestamp>,
 }
 
-/// A stored password.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PasswordVersion {
-    /// Its number, from 1.
-    pub version: u32,
-    /// Where in its life it stands; a password that was replaced is destroyed as soon as the keyring allows.
-    pub state: VersionState,
-    /// The name of the keyring item.
-    pub item: ItemName,
-    /// When it was stored.
-    pub created: Timestamp,
-}
-
 impl Credential {
     /// The devices in the order of change: the original device, then the others by ascending number.
     pub fn devices_in_order(&self) -> Vec<DeviceId> {
@@ -139,18 +129,6 @@ fn credential(row: &Row<'_>) -> rusqlite::Result<Credential> {
     })
 }
 
-fn password_version(row: &Row<'_>) -> rusqlite::Result<(CredentialId, PasswordVersion)> {
-    Ok((
-        row.get(0)?,
-        PasswordVersion {
-            version: row.get(1)?,
-            state: column::parsed(row, 2)?,
-            item: column::parsed(row, 3)?,
-            created: column::time(row, 4)?,
-        },
-    ))
-}
-
 fn complete(conn: &Connection, mut credential: Credential) -> Result<Credential, CatalogueError> {
     let id = credential.id;
     credential.devices = conn
@@ -162,14 +140,7 @@ fn complete(conn: &Connection, mut credential: Credential) -> Result<Credential,
         .query_map([id], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     credential.key_versions = key_version::of(conn, id)?;
-    credential.passwords = conn
-        .prepare_cached(
-            "SELECT credential, version, state, item, created FROM password_version WHERE credential = ?1
-             ORDER BY version",
-        )?
-        .query_map([id], password_version)?
-        .map(|row| row.map(|(_, version)| version))
-        .collect::<Result<_, _>>()?;
+    credential.passwords = password_version::of(conn, id)?;
     Ok(credential)
 }
 
@@ -184,31 +155,39 @@ pub fn all(conn: &Connection) -> Result<Vec<Credential>, CatalogueError> {
         .collect::<Result<_, _>>()?;
     let places: HashMap<CredentialId, usize> =
         found.iter().enumerate().map(|(place, credential)| (credential.id, place)).collect();
-    let mut with = |id: CredentialId, add: &mut dyn FnMut(&mut Credential)| {
-        if let Some(credential) = places.get(&id).and_then(|place| found.get_mut(*place)) {
-            add(credential);
-        }
-    };
     let mut devices = conn.prepare_cached("SELECT credential, device FROM credential_device ORDER BY 1, 2")?;
     for row in devices.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
-        let (id, device) = row?;
-        with(id, &mut |credential| credential.devices.push(device));
+        let (id, device): (CredentialId, DeviceId) = row?;
+        if let Some(credential) = numbered(&mut found, &places, id) {
+            credential.devices.push(device);
+        }
     }
     let mut tags = conn.prepare_cached("SELECT credential, tag FROM credential_tag ORDER BY 1, 2")?;
-    for row in tags.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))? {
-        let (id, tag) = row?;
-        with(id, &mut |credential| credential.tags.push(tag.clone()));
+    for row in tags.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        let (id, tag): (CredentialId, String) = row?;
+        if let Some(credential) = numbered(&mut found, &places, id) {
+            credential.tags.push(tag);
+        }
     }
     for (id, version) in key_version::all(conn)? {
-        with(id, &mut |credential| credential.key_versions.push(version.clone()));
+        if let Some(credential) = numbered(&mut found, &places, id) {
+            credential.key_versions.push(version);
+        }
     }
-    let mut passwords =
-        conn.prepare_cached("SELECT credential, version, state, item, created FROM password_version ORDER BY 1, 2")?;
-    for row in passwords.query_map([], password_version)? {
-        let (id, version) = row?;
-        with(id, &mut |credential| credential.passwords.push(version.clone()));
+    for (id, version) in password_version::all(conn)? {
+        if let Some(credential) = numbered(&mut found, &places, id) {
+            credential.passwords.push(version);
+        }
     }
     Ok(found)
+}
+
+fn numbered<'a>(
+    found: &'a mut [Credential],
+    places: &HashMap<CredentialId, usize>,
+    id: CredentialId,
+) -> Option<&'a mut Credential> {
+    places.get(&id).and_then(|place| found.get_mut(*place))
 }
 
 /// Finds a credential by number, also one that was removed.
@@ -321,7 +300,7 @@ pub(crate) fn finish(
     }
     match credential.kind {
         Kind::SshKey => key_version::make_current(conn, id, 1, now),
-        Kind::Password => make_password_current(conn, id, 1),
+        Kind::Password => password_version::make_current(conn, id, 1),
     }
 }
 
@@ -392,47 +371,6 @@ pub(crate) fn remove(conn: &Connection, credential: &Credential, now: Timestamp)
     Ok(())
 }
 
-/// The number that the next stored password gets.
-pub(crate) fn next_password(conn: &Connection, id: CredentialId) -> Result<u32, CatalogueError> {
-    Ok(conn
-        .prepare_cached("SELECT ifnull(max(version), 0) + 1 FROM password_version WHERE credential = ?1")?
-        .query_row([id], |row| row.get(0))?)
-}
-
-/// Adds the intent to store a password under an item's name.
-pub(crate) fn insert_password(
-    conn: &Connection,
-    id: CredentialId,
-    version: u32,
-    item: &ItemName,
-    now: Timestamp,
-) -> Result<(), CatalogueError> {
-    conn.prepare_cached(
-        "INSERT INTO password_version (credential, version, state, item, created)
-         VALUES (?1, ?2, 'candidate', ?3, ?4)",
-    )?
-    .execute((id, version, item.as_str(), rfc3339(now)))?;
-    Ok(())
-}
-
-/// Makes a stored password the current one, and retires the one that was.
-pub(crate) fn make_password_current(conn: &Connection, id: CredentialId, version: u32) -> Result<(), CatalogueError> {
-    conn.prepare_cached(
-        "UPDATE password_version SET state = 'retired' WHERE credential = ?1 AND version <> ?2 AND state = 'current'",
-    )?
-    .execute((id, version))?;
-    conn.prepare_cached("UPDATE password_version SET state = 'current' WHERE credential = ?1 AND version = ?2")?
-        .execute((id, version))?;
-    Ok(())
-}
-
-/// Retires a stored password that did not become current.
-pub(crate) fn retire_password(conn: &Connection, id: CredentialId, version: u32) -> Result<(), CatalogueError> {
-    conn.prepare_cached("UPDATE password_version SET state = 'retired' WHERE credential = ?1 AND version = ?2")?
-        .execute((id, version))?;
-    Ok(())
-}
-
 /// A secret that should not be in the keyring any more: of a removed credential, or a password that was replaced or, before
 /// the given time, not finished.
 #[derive(Debug, Clone)]
@@ -471,20 +409,6 @@ pub(crate) fn left_secrets(
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// Notes that a stored password is gone from the keyring.
-pub(crate) fn password_destroyed(
-    conn: &Connection,
-    id: CredentialId,
-    version: u32,
-    now: Timestamp,
-) -> Result<(), CatalogueError> {
-    conn.prepare_cached(
-        "UPDATE password_version SET state = 'destroyed', destroyed_at = ?3 WHERE credential = ?1 AND version = ?2",
-    )?
-    .execute((id, version, rfc3339(now)))?;
-    Ok(())
 }
 
 fn auth_with(credential: &Credential) -> Option<CredentialId> {

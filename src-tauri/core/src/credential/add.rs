@@ -12,7 +12,7 @@ use super::{NewCredential, NewSecret, authentication};
 use crate::audit::{self, Action};
 use crate::catalogue::credential::{self, Credential, Kind};
 use crate::catalogue::{CatalogueError, CredentialId, Noun, person, policy};
-use crate::catalogue::{key_version, text};
+use crate::catalogue::{key_version, password_version, text};
 use crate::error::Error;
 use crate::key::{PrivateKey, PublicKey};
 use crate::keywheel::Keywheel;
@@ -119,7 +119,7 @@ impl Keywheel {
             }
             None => {
                 let item = self.password_item(id, 1);
-                credential::insert_password(tx, id, 1, &item, now)?;
+                password_version::insert(tx, id, 1, &item, now)?;
                 item
             }
         };

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{CredentialError, Standing, named};
 use crate::audit::Action;
 use crate::catalogue::key_version::Happening;
-use crate::catalogue::{CatalogueError, CredentialId, credential, key_version};
+use crate::catalogue::{CatalogueError, CredentialId, credential, key_version, password_version};
 use crate::error::Error;
 use crate::journal;
 use crate::keywheel::Keywheel;
@@ -95,7 +95,7 @@ impl Keywheel {
                             if key {
                                 key_version::destroyed(tx, secret.credential, secret.version, now)?;
                             } else {
-                                credential::password_destroyed(tx, secret.credential, secret.version, now)?;
+                                password_version::destroyed(tx, secret.credential, secret.version, now)?;
                             }
                             Ok(())
                         })

@@ -10,7 +10,7 @@ use super::edit::edit_in;
 use super::{CredentialError, EditCredential, Standing, add, named};
 use crate::audit::Action;
 use crate::catalogue::credential::{self, Credential, Kind};
-use crate::catalogue::{CatalogueError, CredentialId, KeyVersion};
+use crate::catalogue::{CatalogueError, CredentialId, KeyVersion, password_version};
 use crate::error::Error;
 use crate::key::PrivateKey;
 use crate::keywheel::Keywheel;
@@ -149,7 +149,7 @@ impl Keywheel {
             .change(Action::unnamed("credential-edit", "credential"), move |tx, action| {
                 edit_in(tx, action, &dir, id, edit, standing)?;
                 named(tx, id, &mut store)?;
-                credential::make_password_current(tx, id, version)?;
+                password_version::make_current(tx, id, version)?;
                 crate::audit::append(tx, &store.entry(now, &actor, None))?;
                 Ok(credential::by_id(tx, id)?)
             })
@@ -172,9 +172,9 @@ impl Keywheel {
         let (version, item) = self
             .database()
             .run_write(move |tx| -> Result<_, CatalogueError> {
-                let version = credential::next_password(tx, id)?;
+                let version = password_version::next_number(tx, id)?;
                 let item = this.password_item(id, version);
-                credential::insert_password(tx, id, version, &item, now)?;
+                password_version::insert(tx, id, version, &item, now)?;
                 Ok((version, item))
             })
             .await?;
@@ -188,7 +188,7 @@ impl Keywheel {
     /// Makes the row of a password that did not become current one of a secret that is left: it is destroyed as soon as the
     /// keyring answers.
     async fn leave_password(&self, id: CredentialId, version: u32) -> Result<(), Error> {
-        Ok(self.database().run_write(move |tx| credential::retire_password(tx, id, version)).await?)
+        Ok(self.database().run_write(move |tx| password_version::retire(tx, id, version)).await?)
     }
 }
 
