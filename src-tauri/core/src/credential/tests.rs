@@ -217,8 +217,9 @@ async fn a_form_and_its_password_are_saved_together_or_not_at_all() {
     assert_eq!(bench.keywheel.read_password(&saved).await.unwrap().as_slice(), b"second");
     assert_eq!(bench.vault.names().len(), 2, "the one before must be gone");
     let rows = bench.keywheel.audit_rows(Default::default()).await.unwrap();
-    for action in ["credential-edit", "password-store"] {
-        let done = rows.iter().filter(|row| row.action == action && row.code.is_none());
+    for (action, subject) in [("credential-edit", "admin"), ("password-store", "root")] {
+        let of = |row: &&crate::audit::Record| row.action == action && row.subject.as_deref() == Some(subject);
+        let done = rows.iter().filter(of).filter(|row| row.code.is_none());
         assert_eq!(done.count(), 1, "{action}: both are on record, once");
     }
     bench.keywheel.remove_credential(taken.id, Standing::Refuse).await.unwrap();
