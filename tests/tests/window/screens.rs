@@ -247,7 +247,7 @@ where
     each("changes: new").await?;
     escape(page, "dialog", "New change").await?;
     go(page, "#/changes/1", "2 of 2 devices accept the new key and refuse the old").await?;
-    page.button(&format!("1: {first} 127.0.0.1, Accepts the new key, refuses the old")).await?;
+    page.button(&format!("1: {first} 127.0.0.1, Accepts only the new key")).await?;
     page.sees("Last seen to accept").await?;
     each("change").await?;
     press_begun(page, "button", "Undo (until").await?;
