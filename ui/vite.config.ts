@@ -16,6 +16,9 @@ export default defineConfig({
     environment: "jsdom",
     setupFiles: ["src/test-page.ts"],
     include: ["src/**/*.test.ts"],
+    // For a test that hangs; a busy machine must not fail one that works.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // Read by the test of its contrasts; other styles are not needed.
     css: { include: [/tokens\.css/] },
   },
