@@ -72,7 +72,7 @@ test("search and tags narrow the list; Select all shown chooses only what is sho
   await user.click(all().getByRole("checkbox", { name: "Select all shown" }));
   expect(order()).toEqual(["1 web-2", "2 web-1"]);
   await user.clear(screen.getByRole("searchbox", { name: "Search devices" }));
-  await user.click(screen.getByRole("button", { name: "Tags" }));
+  await user.click(screen.getByRole("button", { name: "Filter: Tags" }));
   await user.click(await screen.findByRole("menuitemcheckbox", { name: /edge/ }));
   await user.keyboard("{Escape}");
   await waitFor(() => expect(all().queryAllByRole("row")).toHaveLength(2));
