@@ -30,12 +30,12 @@ const FULL: &[Visit] = &[
     ("device", "#/devices/1", "Credentials on this device"),
     ("device-gone", "#/devices/999", "not in the list"),
     ("people", "#/people", "Chioma Eze"),
-    ("changes", "#/changes", "Rolled back"),
+    ("changes", "#/changes", "Partly changed"),
     ("audit", "#/audit", "ana@desk"),
     ("settings", "#/settings", "Days of undo"),
     ("change-partly", "#/changes/8", "Only 1 of 2 devices"),
     ("change-done", "#/changes/7", "9 of 9 devices accept"),
-    ("change-rolled-back", "#/changes/9", "Everything was taken back"),
+    ("change-failed", "#/changes/9", "Nothing was changed"),
 ];
 
 const PORTUGUESE: &[Visit] = &[
