@@ -191,7 +191,16 @@ fn grab(file: &Path, (width, height): (u32, u32)) -> Result<(), Trouble> {
     let crop = format!("{width}x{height}+0+0");
     let status = Command::new("import")
         .args(["-window", "root", "-crop", &crop, "+repage", "+dither", "-colors", "256"])
-        .args(["-define", "png:compression-level=9"])
+        // A palette of 8 bits is a quarter of the size, and shows the same.
+        .args(["-depth", "8", "-type", "Palette", "-strip"])
+        .args([
+            "-define",
+            "png:color-type=3",
+            "-define",
+            "png:compression-level=9",
+            "-define",
+            "png:compression-filter=0",
+        ])
         .arg(file)
         .status()
         .map_err(|error| format!("import can't be run ({error}); run `make setup`, which installs it"))?;
