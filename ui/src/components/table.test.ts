@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { drawn, HEAD, inSight, led, turned } from "./table";
+import { drawn, HEAD, inSight, led, Sorted, turned } from "./table";
 
 test("draws what is in sight and a little beyond, never more than there is", () => {
   expect(drawn(0, 400, 40, 10_000)).toEqual({ first: 0, end: 23 });
@@ -40,4 +40,23 @@ test("a header pressed again turns the order", () => {
   expect(turned(first, "name").direction).toBe("descending");
   expect(turned(turned(first, "name"), "name").direction).toBe("ascending");
   expect(turned(turned(first, "name"), "state")).toEqual({ column: "state", direction: "ascending" });
+});
+
+test("rows that were sorted are narrowed without being compared again", () => {
+  let compared = 0;
+  const order = (a: { name: string }, b: { name: string }) => {
+    compared += 1;
+    return a.name.localeCompare(b.name);
+  };
+  const rows = ["c", "a", "d", "b"].map((name) => ({ name }));
+  const names = (of: readonly { name: string }[]) => of.map((row) => row.name).join("");
+  const sorted = new Sorted<{ name: string }>();
+  expect(names(sorted.of(rows, order, "ascending"))).toBe("abcd");
+  const before = compared;
+  expect(names(sorted.of(rows.filter((row) => row.name !== "b"), order, "ascending"))).toBe("acd");
+  expect(names(sorted.of(rows, order, "ascending")), "clearing the search brings all back").toBe("abcd");
+  expect(compared, "a key press compares every name again").toBe(before);
+  expect(names(sorted.of([...rows, { name: "aa" }], order, "ascending")), "a row that is new").toBe("aaabcd");
+  expect(names(sorted.of(rows, order, "descending"))).toBe("dcba");
+  expect(names(sorted.of(rows, (a, b) => a.name.length - b.name.length, "ascending")), "another column").toBe("cadb");
 });
