@@ -9,7 +9,7 @@ import { BackendError, type Backend } from "../../backend/backend";
 import { fakeBackend } from "../../backend/fake";
 import type { Verdict } from "../../generated/Verdict";
 import { catalogue } from "../../messages/catalogue.svelte";
-import WithBackend from "../overview/WithBackend.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 import AuditScreen from "./AuditScreen.svelte";
 import { record, records, served } from "./sample";
 

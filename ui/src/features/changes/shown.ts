@@ -2,7 +2,7 @@ import { render } from "@testing-library/svelte";
 import type { Component } from "svelte";
 
 import type { Backend } from "../../backend/backend";
-import TestHost from "./TestHost.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 
 /** Draws a component with a backend behind it: for tests only. */
 export function shown<Properties extends Record<string, unknown>>(
@@ -10,5 +10,5 @@ export function shown<Properties extends Record<string, unknown>>(
   properties: Properties,
   backend: Backend,
 ) {
-  return render(TestHost, { backend, of: of as unknown as Component<Record<string, unknown>>, properties });
+  return render(WithBackend, { backend, view: of as unknown as Component<never>, given: properties });
 }

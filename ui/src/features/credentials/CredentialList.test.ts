@@ -10,7 +10,7 @@ import { fakeBackend } from "../../backend/fake";
 import type { CredentialRow } from "../../generated/CredentialRow";
 import { catalogue } from "../../messages/catalogue.svelte";
 import CredentialList from "./CredentialList.svelte";
-import WithBackend from "./WithBackend.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 import { report, row } from "./sample";
 
 let stop: () => void;

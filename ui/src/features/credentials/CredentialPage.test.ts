@@ -11,7 +11,7 @@ import { fakeBackend } from "../../backend/fake";
 import type { CredentialDetails } from "../../generated/CredentialDetails";
 import { catalogue } from "../../messages/catalogue.svelte";
 import CredentialPage from "./CredentialPage.svelte";
-import WithBackend from "./WithBackend.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 import { change, details, finding, keyVersion, report, truth } from "./sample";
 
 let stop: () => void;

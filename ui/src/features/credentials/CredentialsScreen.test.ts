@@ -5,7 +5,7 @@ import { press } from "../../app/keys";
 import { router } from "../../app/router.svelte";
 import { fakeBackend } from "../../backend/fake";
 import CredentialsScreen from "./CredentialsScreen.svelte";
-import WithBackend from "./WithBackend.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 import { details, row } from "./sample";
 
 // The pages of the neighbours have tests of their own; here it matters which is drawn, with what.

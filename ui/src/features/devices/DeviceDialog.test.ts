@@ -11,7 +11,7 @@ import type { NewDevice } from "../../generated/NewDevice";
 import { catalogue } from "../../messages/catalogue.svelte";
 import DeviceDialog from "./DeviceDialog.svelte";
 import { credentialRow, deviceRow, report } from "./fixtures";
-import TestHost from "./TestHost.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 
 afterEach(() => {
   catalogue.choose("en");
@@ -28,7 +28,7 @@ function opened(device: DeviceRow | null = null, save?: (id: number | null, form
     copy: () => Promise.resolve(),
   });
   const given = { open: true, device, onclose, onsaved };
-  render(TestHost, { backend, view: DeviceDialog, given });
+  render(WithBackend, { backend, view: DeviceDialog, given });
   return { user: userEvent.setup(), saveDevice, onclose, onsaved };
 }
 

@@ -12,7 +12,7 @@ import type { DeviceRow } from "../../generated/DeviceRow";
 import { catalogue } from "../../messages/catalogue.svelte";
 import DevicesScreen from "./DevicesScreen.svelte";
 import { credentialRow, deviceRow, report } from "./fixtures";
-import TestHost from "./TestHost.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 
 const pinned = { algorithm: "ssh-ed25519", fingerprint: "SHA256:old", pinned_at: "2026-11-20T10:00:00Z" };
 
@@ -33,7 +33,7 @@ function opened(rows: DeviceRow[], more: Partial<Backend> = {}) {
     copy: () => Promise.resolve(),
     ...more,
   });
-  render(TestHost, { backend, view: DevicesScreen });
+  render(WithBackend, { backend, view: DevicesScreen });
   return userEvent.setup();
 }
 

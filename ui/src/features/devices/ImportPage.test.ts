@@ -12,7 +12,7 @@ import { catalogue } from "../../messages/catalogue.svelte";
 import DevicesScreen from "./DevicesScreen.svelte";
 import { deviceRow, report } from "./fixtures";
 import { importedIds, touched } from "./importing";
-import TestHost from "./TestHost.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 
 let stop: () => void;
 beforeEach(() => {
@@ -50,7 +50,7 @@ function opened(more: Partial<Backend> = {}) {
     copy: () => Promise.resolve(),
     ...more,
   });
-  render(TestHost, { backend, view: DevicesScreen });
+  render(WithBackend, { backend, view: DevicesScreen });
   return { user: userEvent.setup(), importDevices, dropDraft };
 }
 

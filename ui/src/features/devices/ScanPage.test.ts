@@ -13,7 +13,7 @@ import type { Scanned } from "../../generated/Scanned";
 import { catalogue } from "../../messages/catalogue.svelte";
 import DevicesScreen from "./DevicesScreen.svelte";
 import { answer, deviceRow, offeredKey, report } from "./fixtures";
-import TestHost from "./TestHost.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 
 let stop: () => void;
 beforeEach(() => {
@@ -70,7 +70,7 @@ function scanning(answers: Scanned[] = ANSWERS, more: Partial<Backend> = {}) {
     copy: () => Promise.resolve(),
     ...more,
   });
-  render(TestHost, { backend, view: DevicesScreen });
+  render(WithBackend, { backend, view: DevicesScreen });
   return { user: userEvent.setup(), scanDevices, pinHostKeys };
 }
 

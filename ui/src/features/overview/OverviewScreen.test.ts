@@ -12,7 +12,7 @@ import { catalogue } from "../../messages/catalogue.svelte";
 import Charts from "./Charts.svelte";
 import OverviewScreen from "./OverviewScreen.svelte";
 import { change, credential, device } from "./sample";
-import WithBackend from "./WithBackend.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 
 afterEach(() => {
   catalogue.choose("en");

@@ -11,7 +11,7 @@ import { fakeBackend } from "../../backend/fake";
 import type { PersonRow } from "../../generated/PersonRow";
 import { catalogue } from "../../messages/catalogue.svelte";
 import { report } from "../devices/fixtures";
-import TestHost from "../devices/TestHost.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 import { filtered, heirs } from "./list";
 import PeopleScreen from "./PeopleScreen.svelte";
 
@@ -50,7 +50,7 @@ function opened(people = PEOPLE, more: Partial<Backend> = {}) {
     copy: () => Promise.resolve(),
     ...more,
   });
-  render(TestHost, { backend, view: PeopleScreen });
+  render(WithBackend, { backend, view: PeopleScreen });
   return { user: userEvent.setup(), savePerson, removePerson };
 }
 

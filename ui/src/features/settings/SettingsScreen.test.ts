@@ -13,7 +13,7 @@ import { fakeBackend } from "../../backend/fake";
 import type { Desktop } from "../../generated/Desktop";
 import type { SettingView } from "../../generated/SettingView";
 import { catalogue } from "../../messages/catalogue.svelte";
-import WithBackend from "../overview/WithBackend.svelte";
+import WithBackend from "../../backend/WithBackend.svelte";
 import { DESKTOP, OPENING, SETTINGS } from "./sample";
 import SettingsScreen from "./SettingsScreen.svelte";
 
