@@ -7,26 +7,20 @@ mod remove;
 mod take_back;
 mod write;
 
-use crate::error::Error;
-use crate::error::Report;
-use crate::journal::DeviceRecord;
-use crate::journal::DeviceState;
-use crate::journal::SnapshotDevice;
-use crate::key::Fingerprint;
-use crate::remote::RemoteError;
-use crate::remote::Session;
-use crate::remote::files::FileError;
-use crate::remote::files::Way;
-use crate::rotation::Stage;
-use crate::rotation::Work;
-use crate::rotation::decide::Standing;
-use crate::rotation::decide::Trouble;
-use crate::rotation::event::StageState;
-use crate::rotation::finding::Found;
-use crate::rotation::work::VersionKey;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
+
+use crate::error::{Error, Report};
+use crate::journal::{DeviceRecord, DeviceState, SnapshotDevice};
+use crate::key::Fingerprint;
+use crate::remote::files::{FileError, Way};
+use crate::remote::{RemoteError, Session};
+use crate::rotation::decide::{Standing, Trouble};
+use crate::rotation::event::StageState;
+use crate::rotation::finding::Found;
+use crate::rotation::work::VersionKey;
+use crate::rotation::{Stage, Work};
 
 /// Why a stage did not get through.
 #[derive(Debug)]

@@ -1,22 +1,16 @@
 //! `add` and `prove`: the new key's line, and a login with it.
 
-use super::DeviceRun;
-use super::Failure;
-use super::plural;
-use crate::authorized_keys;
-use crate::journal::DeviceState;
-use crate::journal::Kind;
-use crate::journal::WriteKind;
-use crate::remote::files::Files;
-use crate::rotation::Stage;
-use crate::rotation::decide::Direction;
-use crate::rotation::decide::Standing;
-use crate::rotation::event::StageState;
-use crate::rotation::finding;
-use crate::rotation::finding::key;
-use crate::rotation::finding::keys;
-use crate::rotation::work::VersionKey;
 use std::sync::Arc;
+
+use super::{DeviceRun, Failure, plural};
+use crate::authorized_keys;
+use crate::journal::{DeviceState, Kind, WriteKind};
+use crate::remote::files::Files;
+use crate::rotation::decide::{Direction, Standing};
+use crate::rotation::event::StageState;
+use crate::rotation::finding::{key, keys};
+use crate::rotation::work::VersionKey;
+use crate::rotation::{Stage, finding};
 
 impl DeviceRun {
     /// Writes the new key's lines and logs in with it.

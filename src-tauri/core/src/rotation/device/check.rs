@@ -1,26 +1,18 @@
 //! Looking at a device: connect, find and read the files, predict what could fail.
 
-use super::DeviceRun;
-use super::Failure;
-use super::plural;
+use std::sync::Arc;
+
+use super::{DeviceRun, Failure, plural};
 use crate::error::Report;
 use crate::journal::Kind;
-use crate::remote::RemoteError;
-use crate::remote::files::FileError;
-use crate::remote::files::Files;
-use crate::remote::files::Way;
+use crate::remote::files::{FileError, Files, Way};
 use crate::remote::program::ProgramError;
-use crate::remote::sshd_config;
+use crate::remote::{RemoteError, sshd_config};
 use crate::rotation::Stage;
 use crate::rotation::decide::Standing;
 use crate::rotation::event::StageState;
-use crate::rotation::finding::Finding;
-use crate::rotation::finding::Found;
-use crate::rotation::finding::Goal;
-use crate::rotation::finding::Judged;
-use crate::rotation::finding::judge;
+use crate::rotation::finding::{Finding, Found, Goal, Judged, judge};
 use crate::rotation::work::Authentication;
-use std::sync::Arc;
 
 impl DeviceRun {
     /// Connects, authenticates, finds and reads the files, and predicts what could fail. Nothing is written.

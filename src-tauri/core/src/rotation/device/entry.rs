@@ -1,30 +1,19 @@
 //! Ways into a device: the session that writes, and logins that prove a key.
 
-use super::DeviceRun;
-use super::Failure;
-use crate::device::Contact;
-use crate::error::Report;
-use crate::journal::DeviceState;
-use crate::journal::Proof;
-use crate::remote::Answer;
-use crate::remote::Connection;
-use crate::remote::Entry;
-use crate::remote::LogIn;
-use crate::remote::RemoteError;
-use crate::remote::Secret;
-use crate::remote::Session;
-use crate::remote::Unknown;
-use crate::remote::files::Reach;
-use crate::remote::files::Way;
-use crate::rotation::Work;
-use crate::rotation::decide::Direction;
-use crate::rotation::work::Authentication;
-use crate::rotation::work::VersionKey;
-use crate::rotation::work::answered;
-use crate::rotation::work::unanswered;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
 use tokio::time::sleep;
+
+use super::{DeviceRun, Failure};
+use crate::device::Contact;
+use crate::error::Report;
+use crate::journal::{DeviceState, Proof};
+use crate::remote::files::{Reach, Way};
+use crate::remote::{Answer, Connection, Entry, LogIn, RemoteError, Secret, Session, Unknown};
+use crate::rotation::Work;
+use crate::rotation::decide::Direction;
+use crate::rotation::work::{Authentication, VersionKey, answered, unanswered};
 
 impl DeviceRun {
     pub(super) async fn connect(&self, work: &Work) -> Result<Connection, Failure> {

@@ -1,27 +1,20 @@
 //! `remove` and `refuse`: the old key's line out, and both keys asked.
 
-use super::DeviceRun;
-use super::Failure;
-use super::plural;
-use crate::authorized_keys;
-use crate::error::Report;
-use crate::journal::DeviceState;
-use crate::journal::Kind;
-use crate::journal::Proof;
-use crate::journal::WriteKind;
-use crate::remote::Answer;
-use crate::remote::LogIn;
-use crate::rotation::Stage;
-use crate::rotation::decide::Direction;
-use crate::rotation::decide::Standing;
-use crate::rotation::event::StageState;
-use crate::rotation::finding::key;
-use crate::rotation::finding::keys;
-use crate::rotation::work::answered;
-use crate::rotation::work::unanswered;
 use std::sync::Arc;
 use std::time::Duration;
+
 use tokio::time::sleep;
+
+use super::{DeviceRun, Failure, plural};
+use crate::authorized_keys;
+use crate::error::Report;
+use crate::journal::{DeviceState, Kind, Proof, WriteKind};
+use crate::remote::{Answer, LogIn};
+use crate::rotation::Stage;
+use crate::rotation::decide::{Direction, Standing};
+use crate::rotation::event::StageState;
+use crate::rotation::finding::{key, keys};
+use crate::rotation::work::{answered, unanswered};
 
 /// A login counts for a removal for this long (rotation.md, invariant 3).
 const PROOF_HOLDS: Duration = Duration::from_secs(30);

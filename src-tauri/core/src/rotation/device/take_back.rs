@@ -1,25 +1,18 @@
 //! The way back: the old key in and proven before the new one goes.
 
-use super::DeviceRun;
-use super::Failure;
-use crate::authorized_keys;
-use crate::authorized_keys::Edit;
-use crate::authorized_keys::EditError;
-use crate::journal;
-use crate::journal::Bytes;
-use crate::journal::DeviceState;
-use crate::journal::Effect;
-use crate::journal::EffectResult;
-use crate::journal::Kind;
-use crate::journal::WriteKind;
+use std::sync::Arc;
+
+use tokio::time::sleep;
+
+use super::{DeviceRun, Failure};
+use crate::authorized_keys::{Edit, EditError};
+use crate::journal::{Bytes, DeviceState, Effect, EffectResult, Kind, WriteKind};
 use crate::key::PublicKey;
 use crate::remote::files::Files;
 use crate::rotation::Stage;
-use crate::rotation::decide::Direction;
-use crate::rotation::decide::Standing;
+use crate::rotation::decide::{Direction, Standing};
 use crate::rotation::finding::key;
-use std::sync::Arc;
-use tokio::time::sleep;
+use crate::{authorized_keys, journal};
 
 impl DeviceRun {
     /// Puts the device back on the old key: old lines in, old key proven, only then our lines out, then proven again.

@@ -1,31 +1,20 @@
 //! Editing one file until its goal is reached.
 
-use super::DeviceRun;
-use super::Failure;
-use crate::authorized_keys;
-use crate::authorized_keys::Edit;
-use crate::authorized_keys::EditError;
-use crate::error::Explain;
-use crate::error::Report;
-use crate::journal;
-use crate::journal::Bytes;
-use crate::journal::Effect;
-use crate::journal::EffectResult;
-use crate::journal::Kind;
-use crate::journal::Write;
-use crate::journal::WriteKind;
-use crate::remote::Session;
-use crate::remote::Unknown;
-use crate::remote::files::FileError;
-use crate::remote::files::Files;
-use crate::remote::files::Way;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use tokio::time::sleep;
+
+use super::{DeviceRun, Failure};
+use crate::authorized_keys::{Edit, EditError};
+use crate::error::{Explain, Report};
+use crate::journal::{Bytes, Effect, EffectResult, Kind, Write, WriteKind};
+use crate::remote::files::{FileError, Files, Way};
+use crate::remote::{Session, Unknown};
 use crate::rotation::decide::Direction;
 use crate::rotation::work::Authentication;
-use rand::RngExt;
-use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
-use tokio::time::sleep;
+use crate::{authorized_keys, journal};
 
 /// How often a write is tried against other writers.
 const WRITE_TRIES: usize = 5;
