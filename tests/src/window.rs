@@ -69,11 +69,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// Makes a place where nothing is yet.
+    /// Makes a place where nothing is yet, with a display of its own: on a shared one, the window that opened last takes the
+    /// focus from the others, and what is open in them closes.
     ///
     /// # Errors
     ///
-    /// No folder or no keyring.
+    /// No folder, no keyring or no display.
     pub fn new() -> Result<Self, Trouble> {
         Self::with(Start::Unlocked)
     }
@@ -84,6 +85,23 @@ impl Place {
     ///
     /// As [`Place::new`].
     pub fn with(start: Start) -> Result<Self, Trouble> {
+        let mut place = Self::make(start)?;
+        let display = Display::start()?;
+        place.set("DISPLAY", &display.name);
+        place.display = Some(display);
+        Ok(place)
+    }
+
+    /// Makes a place on the display of this process, which then sees what the window shows and has its clipboard.
+    ///
+    /// # Errors
+    ///
+    /// No folder or no keyring.
+    pub fn on_this_display() -> Result<Self, Trouble> {
+        Self::make(Start::Unlocked)
+    }
+
+    fn make(start: Start) -> Result<Self, Trouble> {
         // Short, because sockets lie below it.
         let dir = tempfile::Builder::new().prefix("kw").tempdir_in("/tmp")?;
         let keyring = PrivateKeyring::start_with(dir.path(), None, start)?;
@@ -100,18 +118,6 @@ impl Place {
         // The accessibility bus would be one more process, and nothing here asks it.
         variables.insert("NO_AT_BRIDGE".to_owned(), "1".into());
         Ok(Self { keyring, dir, variables, display: None })
-    }
-
-    /// Gives the windows that are opened from now on a display of their own, where nothing takes the focus from them.
-    ///
-    /// # Errors
-    ///
-    /// No X server starts.
-    pub fn alone(&mut self) -> Result<(), Trouble> {
-        let display = Display::start()?;
-        self.set("DISPLAY", &display.name);
-        self.display = Some(display);
-        Ok(())
     }
 
     /// The folder in which all of it lies.
@@ -176,7 +182,12 @@ impl Place {
             .stderr(Stdio::from(File::options().append(true).open(&log)?))
             .spawn()
             .map_err(|error| format!("tauri-driver can't be started ({error}); run `make setup`"))?;
-        let mut window = Window { page: None, drivers, home: self.home() };
+        let mut window = Window {
+            page: None,
+            drivers,
+            home: self.home(),
+            display: self.display.as_ref().map(|own| own.name.clone()),
+        };
         let data_dir = self.data_dir();
         match tokio::time::timeout(PATIENCE, connect([port, native_port], &application, &data_dir)).await {
             Ok(Ok(client)) => window.page = Some(Page::new(client)),
@@ -232,6 +243,8 @@ pub struct Window {
     page: Option<Page>,
     drivers: Child,
     home: OsString,
+    /// None: that of this process.
+    display: Option<String>,
 }
 
 impl Window {
@@ -315,7 +328,7 @@ impl Window {
     }
 
     fn outside(&self) -> Result<Outside, Trouble> {
-        Outside::of(self.process().ok_or("the program does not run")?)
+        Outside::of(self.process().ok_or("the program does not run")?, self.display.as_deref())
     }
 
     /// The process of the program.

@@ -26,9 +26,9 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    /// Finds the window of a process: the one that can be asked to close.
-    pub(super) fn of(process: Pid) -> Result<Self, Trouble> {
-        let (server, screen) = x11rb::connect(None)?;
+    /// Finds the window of a process on a display (none: that of this process): the one that can be asked to close.
+    pub(super) fn of(process: Pid, display: Option<&str>) -> Result<Self, Trouble> {
+        let (server, screen) = x11rb::connect(display)?;
         let root = server.setup().roots.get(screen).ok_or("the display has no screen")?.root;
         let atom =
             |name: &str| -> Result<Atom, Trouble> { Ok(server.intern_atom(false, name.as_bytes())?.reply()?.atom) };

@@ -1,4 +1,4 @@
-//! A display for one place alone: on a shared one, the window that opened last takes the focus from the others.
+//! A display for one place alone.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -128,8 +128,7 @@ async fn save_with_all_devices(page: &Page, from: &str) -> Result<(), Trouble> {
 async fn the_first_change_and_its_undo_by_the_keyboard_alone() -> Result<(), Trouble> {
     let account = Account::new(ACCOUNT).password(PASSWORD);
     let devices = Fleet::start_like(2, &Sshd::builder().account(account))?.devices;
-    let mut place = Place::new()?;
-    place.alone()?;
+    let place = Place::new()?;
     let window = place.open().await?;
     let page: &Page = &window;
 

@@ -22,7 +22,7 @@ fn keygen(file: &Path, arguments: &[&str]) -> Result<String, Trouble> {
 
 #[tokio::test]
 async fn a_pasted_key_that_can_not_be_taken_is_refused_with_its_reason() -> Result<(), Trouble> {
-    let place = Place::new()?;
+    let place = Place::on_this_display()?;
     let short = keygen(&place.path().join("short"), &["-t", "rsa", "-b", "1024", "-N", ""])?;
     let encrypted = keygen(&place.path().join("encrypted"), &["-t", "ed25519", "-N", PASSPHRASE, "-C", "from-paste"])?;
     let public = Client::new()?.key("other", "ed25519")?.public;

@@ -44,8 +44,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(names: Names) -> Result<Self, Trouble> {
-        let mut place = Place::new()?;
-        place.alone()?;
+        let place = Place::new()?;
         let keywheel = place.keywheel()?;
         let new = NewPerson { name: names.person.to_owned(), email: "ada@example.org".to_owned(), active: true };
         let person = keywheel.add_person(new).await?.id;

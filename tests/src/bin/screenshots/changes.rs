@@ -85,7 +85,7 @@ pub(crate) async fn of_five(camera: &Camera) -> Result<(), Trouble> {
     if !camera.wants_any(&names) && !camera.wants_any(&["overview-calm", "five-done", "five-stopped", "five-partly"]) {
         return Ok(());
     }
-    let place = Place::new()?;
+    let place = Place::on_this_display()?;
     let world = World::five(&place).await?;
     let window = place.open().await?;
     camera.visit(&window, "overview-calm", "#/overview", "Nothing needs").await?;

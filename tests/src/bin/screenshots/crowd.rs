@@ -38,7 +38,7 @@ pub(crate) async fn lists(camera: &Camera) -> Result<(), Trouble> {
     if !camera.wants_any(&pictures.map(|(name, ..)| name)) {
         return Ok(());
     }
-    let place = Place::new()?;
+    let place = Place::on_this_display()?;
     let vault = Arc::new(MemoryVault::new());
     let keywheel = Keywheel::open(&place.data_dir(), vault, Arc::new(SystemClock), Actor::named("ana@desk"))?;
     let mut csv = format!("name,address,tags\n{LONG},10.1.0.1,production;{}\n", "a-tag-that-says-much".repeat(2));
@@ -82,7 +82,7 @@ pub(crate) async fn change(camera: &Camera) -> Result<(), Trouble> {
     if !camera.wants_any(&["many-key", "many-begun", "many-middle", "many-done"]) {
         return Ok(());
     }
-    let place = Place::new()?;
+    let place = Place::on_this_display()?;
     let world = World::many(&place, 500).await?;
     let window = place.open().await?;
     go(&window, "#/credentials/1/change").await?;

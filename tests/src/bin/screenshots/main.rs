@@ -38,7 +38,7 @@ async fn run() -> Result<(), Trouble> {
     let camera = Camera::new(folder, arguments.collect());
 
     // Beginning with nothing, as everyone does; what comes last leaves marks that no other picture should have.
-    let place = Place::new()?;
+    let place = Place::on_this_display()?;
     let window = place.open().await?;
     lists::empty(&camera, &window).await?;
     window.close().await?;
