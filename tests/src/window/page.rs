@@ -246,30 +246,16 @@ impl Page {
     ///
     /// There is no such dropdown, or no such entry in it.
     pub async fn choose(&self, label: &str, entry: &str) -> Result<(), Trouble> {
-        let dropdown = "const list = find('combobox', arguments[0]) ?? find('button', arguments[0]);";
-        let open = "const open = list?.getAttribute('aria-expanded') === 'true';";
-        let found = "const it = all(document).find((it) => role(it) === 'option' && shown(it)
-             && (name(it) === arguments[1] || name(it).startsWith(arguments[1] + ' ')));";
-        let entry_or_closed = format!("{dropdown} {open} {found} return it !== undefined || !open;");
+        let list = "const list = find('combobox', arguments[0]) ?? find('button', arguments[0]);";
         let arguments = vec![json!(label), json!(entry)];
-        let what = format!("the entry \"{entry}\" of \"{label}\"");
-        let begun = Instant::now();
-        loop {
-            if self.run(&format!("{dropdown} {open} return !open;"), arguments.clone()).await? == json!(true) {
-                let script = format!("{dropdown} return list;");
-                self.click_found(&format!("the dropdown \"{label}\""), &script, arguments.clone()).await?;
-            }
-            self.wait(&what, &entry_or_closed, arguments.clone()).await?;
-            let entry = self.look(&format!("{found} return it ?? null;"), arguments.clone()).await?;
-            // The list closes by itself where another window takes the focus, and is opened again then.
-            let clicked = !entry.is_null() && self.element(&entry)?.click().await.is_ok();
-            if clicked {
-                return Ok(());
-            }
-            if begun.elapsed() > PATIENCE {
-                return Err(format!("{what} could never be chosen").into());
-            }
+        let closed = format!("{list} return list?.getAttribute('aria-expanded') !== 'true';");
+        if self.run(&closed, arguments.clone()).await? == json!(true) {
+            let script = format!("{list} return list;");
+            self.click_found(&format!("the dropdown \"{label}\""), &script, arguments.clone()).await?;
         }
+        let found = "return all(document).find((it) => role(it) === 'option' && shown(it)
+             && (name(it) === arguments[1] || name(it).startsWith(arguments[1] + ' '))) ?? null;";
+        self.click_found(&format!("the entry \"{entry}\" of \"{label}\""), found, arguments).await
     }
 
     /// Waits until the page shows a text.
