@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ALL := --locked --workspace
 UNIT := $(ALL) $(if $(filter Linux,$(shell uname -s)),-E 'not package(keywheel-fleet)',--exclude keywheel-fleet)
 
-.PHONY: help build demo shell pictures screenshots run test unit integration window fmt lint types check-types deny advisories setup require
+.PHONY: help build demo shell pictures screenshots run test unit integration window fuzz fmt lint types check-types deny advisories setup require
 
 help: ## Lists these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -76,6 +76,20 @@ integration: ## Runs the tests over real SSH servers and a real keyring
 
 window: ## Runs the tests of the real window, on a display of their own
 	dbus-run-session --config-file=tests/setup/session.conf -- xvfb-run -a -s '-screen 0 1280x900x24' cargo nextest run $(ALL) -E 'package(keywheel-fleet) & binary(window)'
+
+# What is found beyond the corpus stays in target/; an input that breaks a promise is written to artifacts/ and belongs into
+# the corpus with its mend. Fuzzing needs flags of rustc that are not stable; the pinned compiler takes them when told so.
+SECONDS_EACH ?= 60
+FUZZ = RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir src-tauri/core/fuzz --target-dir $(abspath $(TARGET))/fuzz --features libfuzzer --sanitizer none $(1) \
+	$(abspath $(TARGET))/fuzz/corpus/$(1) $(abspath src-tauri/core/fuzz/corpus/$(1)) $(2) -- -max_total_time=$(SECONDS_EACH) -timeout=60 -rss_limit_mb=4096
+
+fuzz: setup-build ## Fuzzes all that reads foreign bytes, SECONDS_EACH=60 seconds each
+	@command -v cargo-fuzz >/dev/null || env -u CARGO_TARGET_DIR cargo install --quiet --locked cargo-fuzz --version 0.13.2
+	mkdir -p $(foreach name,authorized_keys key_file csv_import sshd_config,$(TARGET)/fuzz/corpus/$(name))
+	$(call FUZZ,authorized_keys)
+	$(call FUZZ,key_file,$(wildcard $(abspath src-tauri/core/tests/keys)/*/))
+	$(call FUZZ,csv_import)
+	$(call FUZZ,sshd_config)
 
 fmt: ## Formats the Rust sources
 	cargo fmt --all
