@@ -20,6 +20,7 @@ mod port;
 pub mod snapshot;
 pub mod sshd;
 pub mod tinysshd;
+pub mod traces;
 #[cfg(target_os = "linux")]
 pub mod window;
 
@@ -33,3 +34,4 @@ pub use host::Host;
 pub use snapshot::{Scope, Snapshot};
 pub use sshd::{Fleet, Sshd};
 pub use tinysshd::Tinysshd;
+pub use traces::Traces;

@@ -341,6 +341,11 @@ impl Window {
         self.processes().filter(|(_, name)| name.starts_with("keywheel-deskto")).count()
     }
 
+    /// The process of the program and all that serve it.
+    pub fn all_processes(&self) -> Vec<Pid> {
+        self.processes().map(|(id, _)| id).collect()
+    }
+
     /// All processes with this window's home, which nothing else has, and their names.
     fn processes(&self) -> impl Iterator<Item = (Pid, String)> {
         let home = [b"HOME=", self.home.as_encoded_bytes()].concat();

@@ -23,6 +23,8 @@ mod interrupted;
 mod keyboard;
 #[path = "window/keyring.rs"]
 mod keyring;
+#[path = "window/memory.rs"]
+mod memory;
 #[path = "window/paste.rs"]
 mod paste;
 #[path = "window/program.rs"]

@@ -1,7 +1,8 @@
 //! Key pairs: making, reading and writing them; the only code that sees private bytes.
 //!
 //! `algorithm`, `public_key` and `fingerprint` hold no secret. `pem` finds the key in a file, `openssh`, `der` and `dek`
-//! read the numbers out of it, and `pair` makes a pair of them and proves that it is one.
+//! read the numbers out of it, `pair` makes a pair of them and proves that it is one, `locked` is where it is kept, and `stack`
+//! wipes what working with it leaves.
 
 mod algorithm;
 mod comment;
@@ -9,12 +10,14 @@ mod dek;
 mod der;
 mod error;
 mod fingerprint;
+mod locked;
 mod openssh;
 mod pair;
 mod pem;
 mod public_key;
+mod stack;
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use aws_lc_rs::{
     encoding::AsDer as _,
@@ -29,6 +32,7 @@ use secrecy::{ExposeSecret, SecretString};
 use ssh_key::{Cipher, Kdf, LineEnding, private::KeypairData};
 use zeroize::Zeroizing;
 
+use self::locked::LockedBytes;
 pub use self::{
     algorithm::Algorithm,
     error::{Damage, KeyError},
@@ -41,9 +45,10 @@ const WRITTEN_ROUNDS: u32 = 24;
 
 /// A private key.
 ///
-/// It can't be cloned, serialised or printed, and is zeroized when the last of it and its signers is dropped.
+/// It can't be cloned, serialised or printed. Its bytes are locked in memory where the system allows it and zeroized when it
+/// is dropped; a pair that signs is made of them for one signature at a time.
 pub struct PrivateKey {
-    pair: Arc<russh::keys::PrivateKey>,
+    secret: LockedBytes,
     public: PublicKey,
 }
 
@@ -53,6 +58,10 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::NotGenerated`] for what is not in [`Algorithm::GENERATED`], and [`KeyError::GenerationFailed`].
     pub fn generate(algorithm: Algorithm, comment: &str) -> Result<Self, KeyError> {
+        stack::wiped(|| Self::generate_now(algorithm, comment))
+    }
+
+    fn generate_now(algorithm: Algorithm, comment: &str) -> Result<Self, KeyError> {
         let failed = |source: Unspecified| KeyError::GenerationFailed { algorithm, source };
         let pair = match algorithm {
             Algorithm::Ed25519 => {
@@ -68,7 +77,7 @@ impl PrivateKey {
             Algorithm::Rsa(_) => return Err(KeyError::NotGenerated(algorithm)),
         }?;
         let key = Self::of(pair, comment)?;
-        pair::prove(&key.signer(), key.public.as_ssh_key())?;
+        key.with_signer(|signer| pair::prove(signer, key.public.as_ssh_key()))?;
         Ok(key)
     }
 
@@ -80,6 +89,10 @@ impl PrivateKey {
     /// # Errors
     /// Any of [`KeyError`] that concerns a file.
     pub fn import(bytes: &[u8], passphrase: Option<&SecretString>) -> Result<Self, KeyError> {
+        stack::wiped(|| Self::import_now(bytes, passphrase))
+    }
+
+    fn import_now(bytes: &[u8], passphrase: Option<&SecretString>) -> Result<Self, KeyError> {
         let passphrase = passphrase.map(ExposeSecret::expose_secret).filter(|passphrase| !passphrase.is_empty());
         let block = pem::find(bytes)?;
         let unsealed = match &block.dek_info {
@@ -100,7 +113,7 @@ impl PrivateKey {
             pem::Kind::EncryptedPkcs8 => (der::encrypted_pkcs8(data, passphrase)?, String::new()),
         };
         let key = Self::of(pair, &comment)?;
-        pair::prove(&key.signer(), key.public.as_ssh_key())?;
+        key.with_signer(|signer| pair::prove(signer, key.public.as_ssh_key()))?;
         Ok(key)
     }
 
@@ -112,15 +125,8 @@ impl PrivateKey {
     /// The bytes that the keyring stores: OpenSSH's container, unencrypted, without the text armour.
     ///
     /// At RSA 4096 they stay under the 2,560 bytes that the Windows Credential Manager takes.
-    ///
-    /// # Panics
-    /// Never: a pair of a known type always has its encoding.
     pub fn to_secret_bytes(&self) -> Zeroizing<Vec<u8>> {
-        #[expect(
-            clippy::expect_used,
-            reason = "encoding fails only for encrypted pairs and lengths over 4 GiB; `of` made neither"
-        )]
-        self.pair.to_bytes().expect("an unencrypted pair has an encoding")
+        Zeroizing::new(self.secret.bytes().to_vec())
     }
 
     /// Reads a key from the bytes that the keyring stores.
@@ -128,8 +134,10 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::Damaged`] and the others of a container in OpenSSH's format.
     pub fn from_secret_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
-        let opened = openssh::open(bytes, None)?;
-        Self::of(opened.pair, &opened.comment)
+        stack::wiped(|| {
+            let opened = openssh::open(bytes, None)?;
+            Self::of(opened.pair, &opened.comment)
+        })
     }
 
     /// Writes the key as a file in OpenSSH's format, encrypted if a passphrase is given.
@@ -141,7 +149,7 @@ impl PrivateKey {
     pub fn write_openssh(&self, passphrase: Option<&SecretString>) -> Result<Zeroizing<String>, KeyError> {
         let passphrase = passphrase.map(ExposeSecret::expose_secret).filter(|passphrase| !passphrase.is_empty());
         let Some(passphrase) = passphrase else {
-            return self.pair.to_openssh(LineEnding::LF).map_err(KeyError::NotWritten);
+            return self.with_signer(|signer| signer.to_openssh(LineEnding::LF)).map_err(KeyError::NotWritten);
         };
         let mut salt = vec![0; 16];
         let mut check = [0; 4];
@@ -149,22 +157,33 @@ impl PrivateKey {
             .and_then(|()| rand::fill(&mut check))
             .map_err(|_| KeyError::NotWritten(ssh_key::Error::RngFailure))?;
         let kdf = Kdf::Bcrypt { salt, rounds: WRITTEN_ROUNDS };
-        self.pair
-            .encrypt_with(Cipher::Aes256Ctr, kdf, u32::from_be_bytes(check), passphrase)
-            .and_then(|sealed| sealed.to_openssh(LineEnding::LF))
-            .map_err(KeyError::NotWritten)
+        self.with_signer(|signer| {
+            signer
+                .encrypt_with(Cipher::Aes256Ctr, kdf, u32::from_be_bytes(check), passphrase)
+                .and_then(|sealed| sealed.to_openssh(LineEnding::LF))
+        })
+        .map_err(KeyError::NotWritten)
     }
 
-    /// The key as russh takes it to sign with.
-    pub(crate) fn signer(&self) -> Arc<russh::keys::PrivateKey> {
-        Arc::clone(&self.pair)
+    /// Lends the key as russh takes it to sign with, for one use; what comes of that must hold no private bytes.
+    ///
+    /// # Panics
+    /// Never: `of` made the bytes.
+    pub(crate) fn with_signer<T>(&self, work: impl FnOnce(&russh::keys::PrivateKey) -> T) -> T {
+        stack::wiped(|| {
+            #[expect(clippy::expect_used, reason = "the bytes are an encoding that `of` made of a pair")]
+            let signer =
+                russh::keys::PrivateKey::from_bytes(self.secret.bytes()).expect("an encoded pair can be decoded");
+            work(&signer)
+        })
     }
 
     fn of(pair: KeypairData, text: &str) -> Result<Self, KeyError> {
         let text = comment::clean(text);
         let pair = russh::keys::PrivateKey::new(pair, comment::cut(&text)).map_err(|_| KeyError::HalvesDiffer)?;
         let public = PublicKey::from_ssh_key(pair.public_key())?;
-        Ok(Self { pair: Arc::new(pair), public })
+        let encoded = pair.to_bytes().map_err(KeyError::NotWritten)?;
+        Ok(Self { secret: LockedBytes::copy_of(&encoded), public })
     }
 }
 

@@ -199,7 +199,7 @@ fn secret_bytes_read_back_as_the_same_key() {
         assert_eq!(again.public_key(), key.public_key(), "{name}: the keyring must give back the key");
         assert_eq!(again.public_key().comment(), key.public_key().comment());
         assert_eq!(*again.to_secret_bytes(), *bytes, "{name}: the stored bytes are compared, so must not vary");
-        pair::prove(&again.signer(), key.public_key().as_ssh_key()).unwrap();
+        again.with_signer(|signer| pair::prove(signer, key.public_key().as_ssh_key())).unwrap();
     }
 }
 
@@ -437,7 +437,8 @@ fn halves_that_do_not_belong_together_are_refused() {
     assert_refused(import(&armour("EC PRIVATE KEY", &sec1)), "key-halves-differ", "SEC 1");
     // In PKCS#1, the last byte of d: it stands before p.
     let key = import(&read("pem/rsa-2048")).unwrap();
-    let prime = key.pair.key_data().rsa().unwrap().private().p().as_positive_bytes().unwrap().to_vec();
+    let prime =
+        key.with_signer(|signer| signer.key_data().rsa().unwrap().private().p().as_positive_bytes().unwrap().to_vec());
     let mut pkcs1 = unarmour(&read("pem/rsa-2048"));
     let at = pkcs1.windows(prime.len()).position(|part| part == prime).unwrap();
     pkcs1[at + prime.len() - 1] ^= 2;
@@ -447,7 +448,7 @@ fn halves_that_do_not_belong_together_are_refused() {
 #[test]
 fn a_wrong_speed_up_number_of_an_rsa_file_is_not_handed_on() {
     let key = import(&read("openssh/rsa-2048")).unwrap();
-    let coefficient = key.pair.key_data().rsa().unwrap().private().iqmp().as_bytes().to_vec();
+    let coefficient = key.with_signer(|signer| signer.key_data().rsa().unwrap().private().iqmp().as_bytes().to_vec());
     let mut container = key.to_secret_bytes().to_vec();
     let at = container.windows(coefficient.len()).position(|part| part == coefficient).unwrap();
     container[at + 9] ^= 1;
@@ -461,8 +462,8 @@ fn a_secret_number_with_leading_zeros_is_read_and_written() {
     let folder = tempfile::tempdir().unwrap();
     for name in names("short") {
         let key = import(&read(&name)).unwrap();
-        let data = key.pair.key_data().ecdsa().unwrap();
-        assert_eq!(data.private_key_bytes()[0], 0, "{name}: the file must be of the rare kind");
+        let first = key.with_signer(|signer| signer.key_data().ecdsa().unwrap().private_key_bytes()[0]);
+        assert_eq!(first, 0, "{name}: the file must be of the rare kind");
         write_key_file(folder.path(), "key", &key.write_openssh(None).unwrap());
         let line = ssh_keygen(folder.path(), &["-y", "-f", "key"]);
         assert_eq!(line.trim_end(), key.public_key().to_openssh(), "{name} must be readable to OpenSSH");
@@ -637,7 +638,7 @@ proptest! {
         }
         // Either is right; what counts is that it comes back with an answer.
         if let Ok(key) = import_sealed(&changed) {
-            pair::prove(&key.signer(), key.public_key().as_ssh_key()).unwrap();
+            key.with_signer(|signer| pair::prove(signer, key.public_key().as_ssh_key())).unwrap();
         }
     }
 

@@ -29,7 +29,7 @@ use super::{
     Answer, Jump, RemoteError, Route, Secret, Session, Target, Timeouts, Unknown,
     answer::{Ending, Progress, interpret},
 };
-use crate::key::PublicKey;
+use crate::key::{PrivateKey, PublicKey};
 
 /// Opens connections, and keeps the ones to jump devices so that what goes through a jump device shares one.
 #[derive(Debug)]
@@ -270,10 +270,7 @@ impl Connection {
     /// Logs in with one key or password.
     pub async fn log_in(mut self, username: &str, secret: &Secret) -> LogIn {
         let (answer, methods) = match secret {
-            Secret::Key(key) => {
-                let private = key.signer();
-                self.offer(username, key.public_key(), Some(private)).await
-            }
+            Secret::Key(key) => self.offer(username, key.public_key(), Some(Arc::clone(key))).await,
             Secret::Password(password) => self.offer_password(username, password.expose_secret()).await,
         };
         match answer {
@@ -332,7 +329,7 @@ impl Connection {
         &mut self,
         username: &str,
         key: &PublicKey,
-        private: Option<Arc<russh::keys::PrivateKey>>,
+        private: Option<Arc<PrivateKey>>,
     ) -> (Answer, Vec<MethodKind>) {
         let asking = private.is_none();
         let mut pen = Pen { private, offered: false };

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use russh::keys::{HashAlg, agent::AgentIdentity};
 
+use crate::key::PrivateKey;
+
 /// Signs a login's request, or withholds the signature when the server was only asked.
 pub(super) struct Pen {
-    pub(super) private: Option<Arc<russh::keys::PrivateKey>>,
+    pub(super) private: Option<Arc<PrivateKey>>,
     pub(super) offered: bool,
 }
 
@@ -40,11 +42,11 @@ impl russh::Signer for Pen {
 
         self.offered = true;
         let private = self.private.as_ref().ok_or(PenError::Withheld)?;
-        let signature = match private.key_data() {
+        let signature = private.with_signer(|signer| match signer.key_data() {
             KeypairData::Rsa(pair) => (pair, hash).try_sign(&request),
             pair => pair.try_sign(&request),
-        }
-        .map_err(|_| PenError::Sign)?;
+        });
+        let signature = signature.map_err(|_| PenError::Sign)?;
         let mut encoded = Vec::new();
         signature.encode(&mut encoded).map_err(|_| PenError::Sign)?;
         encoded.encode(&mut request).map_err(|_| PenError::Sign)?;
