@@ -20,6 +20,10 @@ const DIRECTORY: &str = "/etc/ssh";
 /// sshd gives up at this depth of includes (`SERVCONF_MAX_DEPTH`).
 const MAXIMUM_DEPTH: usize = 16;
 
+/// More files than this are not read, each time one is included counted. Files that include each other twice double at each
+/// depth, and sshd itself would not come up with what takes longer than this.
+const MAXIMUM_INCLUDED: usize = 1024;
+
 /// What sshd reads where the configuration names no file.
 const DEFAULT_FILES: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
 
@@ -84,8 +88,14 @@ pub enum RootLogin {
 ///
 /// If the main file can't be read, sshd's defaults come back, undecided.
 pub fn authorized_keys_files(read: &Read<'_>, connection: &Connection) -> Effective {
-    let mut reading =
-        Reading { read, connection, general: Values::default(), matched: Values::default(), undecided: false };
+    let mut reading = Reading {
+        read,
+        connection,
+        general: Values::default(),
+        matched: Values::default(),
+        undecided: false,
+        included: 0,
+    };
     let main = read(PATH);
     reading.undecided = main.is_empty();
     for (_, text) in main {
@@ -129,6 +139,7 @@ struct Reading<'a> {
     general: Values,
     matched: Values,
     undecided: bool,
+    included: usize,
 }
 
 impl Reading<'_> {
@@ -163,7 +174,12 @@ impl Reading<'_> {
             // `~` is the home of the account that started sshd.
             self.undecided |= name.starts_with('~');
             let path = if name.starts_with('/') { name } else { format!("{DIRECTORY}/{name}") };
+            if self.included >= MAXIMUM_INCLUDED {
+                self.undecided = true;
+                return;
+            }
             for (_, text) in (self.read)(&path) {
+                self.included += 1;
                 self.file(&text, section, depth + 1);
             }
         }

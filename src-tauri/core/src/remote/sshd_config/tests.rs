@@ -199,6 +199,14 @@ fn a_file_that_includes_itself_ends() {
     assert!(effective_of("Include a\n", &circle, &connection()).undecided, "sshd refuses to start with it");
 }
 
+#[test]
+fn files_that_include_each_other_twice_end_soon() {
+    let main = "Include a\nInclude a\nAuthorizedKeysFile /a\n";
+    let effective = effective_of(main, &[("/etc/ssh/a", &["Include a\nInclude a\n"])], &connection());
+    assert!(effective.undecided, "two to the power of sixteen files were read, or it was not noticed");
+    assert_eq!(effective.authorized_keys_files, ["/a"], "what the main file says itself still counts");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
