@@ -60,7 +60,7 @@ pub enum What {
         /// What went wrong; left out where nothing did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(optional = nullable)]
-        error: Option<Report>,
+        error: Option<Box<Report>>,
     },
     /// A device was put back, or could not be.
     RolledBack {

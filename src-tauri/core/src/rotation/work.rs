@@ -205,7 +205,7 @@ impl Work {
     /// Tells the watchers what went wrong in a stage.
     pub(super) fn trouble(&self, device: &str, stage: Stage, state: StageState, cause: &Report) {
         let (device, detail) = (device.to_owned(), cause.message.clone());
-        self.tell(What::Stage { device, stage, state, detail, said: None, error: Some(cause.clone()) });
+        self.tell(What::Stage { device, stage, state, detail, said: None, error: Some(Box::new(cause.clone())) });
     }
 
     fn place(&self, device: Option<DeviceId>, direction: Direction) -> Option<Place> {
