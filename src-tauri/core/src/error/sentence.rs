@@ -93,6 +93,9 @@ pub(crate) use phrases;
 /// - `TakenOver { id } => "busy" as "change-busy"`: the sentence's own name, where another one has the code
 /// - `; through Database(DatabaseError)`: the sentence is the inner error's
 /// - `; around Pasted(source: KeyError) {} as "pasted"`: the inner error's sentence stands inside of this one
+///
+/// `make types` lists all sentences for the interface; its tests then ask `ui/src/messages/pt-BR/errors.json` for `NAME.message`
+/// and `NAME.hint`.
 #[macro_export]
 macro_rules! sentences {
     (@text $value:expr) => { $value.to_string() };
