@@ -96,23 +96,21 @@ pub(crate) enum DeskError {
 }
 
 impl Explain for DeskError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoDataDir => "no-data-dir",
-            Self::DraftGone => "draft-gone",
-            Self::DraftUnfit => "draft-unfit",
-            Self::Unreadable { .. } => "file-unreadable",
-            Self::TooLarge { .. } => "file-too-large",
-            Self::KeyFile { source, .. } | Self::Pasted { source } => source.code(),
-            Self::Clipboard { .. } => "clipboard-failed",
-            Self::NothingToPaste => "clipboard-empty",
-            Self::NotOffered { .. } => "host-key-not-offered",
-            Self::Missing { .. } => "field-missing",
-            Self::NotConfirmed { .. } => "not-confirmed",
-            Self::NotHere { .. } => "change-not-here",
-            Self::Broken => "program-failed",
-            Self::StartAtLogin { .. } => "start-at-login-failed",
-        }
+    keywheel_core::sentences! {
+        NoDataDir => "no-data-dir",
+        DraftGone => "draft-gone",
+        DraftUnfit => "draft-unfit",
+        Unreadable { path = path.display(), source } => "file-unreadable" as "chosen-file-unreadable",
+        TooLarge { path = path.display(), most } => "file-too-large" as "chosen-file-too-large",
+        Clipboard { source } => "clipboard-failed",
+        NothingToPaste => "clipboard-empty",
+        NotOffered { fingerprint } => "host-key-not-offered",
+        Missing { field } => "field-missing",
+        NotConfirmed { credential } => "not-confirmed",
+        NotHere { id } => "change-not-here",
+        Broken => "program-failed",
+        StartAtLogin { source } => "start-at-login-failed";
+        around KeyFile(source: KeyError) { path = path.display() } as "chosen-key-file", Pasted(source: KeyError) {} as "pasted-key"
     }
 
     fn hint(&self) -> String {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keywheel_core::data_dir::default_data_dir;
-use keywheel_core::error::Explain;
+use keywheel_core::error::{Explain, Sentences};
 use tauri::{App, AppHandle, Context, Manager, RunEvent, Runtime, WebviewUrl, WebviewWindowBuilder, WindowEvent};
 
 use crate::arguments::Arguments;
@@ -50,6 +50,9 @@ impl Explain for WindowError {
             }
         }
     }
+
+    /// There is no window to say it in another language.
+    fn sentences(_: &mut Sentences) {}
 }
 
 /// Opens the window and stays until the program ends.

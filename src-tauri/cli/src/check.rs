@@ -68,13 +68,7 @@ mod tests {
     use super::*;
 
     fn finding(ready: bool) -> Finding {
-        let problem = Report {
-            code: "old-key-missing".to_owned(),
-            message: "The key stands nowhere.".to_owned(),
-            hint: "Install it.".to_owned(),
-            subject: None,
-            field: None,
-        };
+        let problem = Report::new("old-key-missing", "The key stands nowhere.".to_owned(), "Install it.");
         Finding {
             device: "web-1".to_owned(),
             ready,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use keywheel_core::Error;
-use keywheel_core::error::{Class, Explain, Report};
+use keywheel_core::error::{Class, Explain, Report, Sentences};
 use keywheel_core::key::{Fingerprint, KeyError};
 use keywheel_core::rotation::decide::Outcome;
 
@@ -339,6 +339,9 @@ impl Explain for ShellError {
         }
     }
 
+    /// A terminal has one language.
+    fn sentences(_: &mut Sentences) {}
+
     fn subject(&self) -> Option<String> {
         match self {
             Self::OtherName { name } | Self::NothingToEdit { name } => Some(name.clone()),
@@ -390,8 +393,7 @@ impl ErrorLine {
     }
 
     pub(crate) fn usage(message: String) -> Self {
-        let hint = "See what there is with --help.".to_owned();
-        Self { error: Report { code: "usage".to_owned(), message, hint, subject: None, field: None } }
+        Self { error: Report::new("usage", message, "See what there is with --help.") }
     }
 }
 

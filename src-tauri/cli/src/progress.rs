@@ -47,7 +47,7 @@ impl Progress {
                     lines.draw();
                 }
             }
-            What::Stage { device, stage, state, detail } => match &mut self.lines {
+            What::Stage { device, stage, state, detail, .. } => match &mut self.lines {
                 Some(lines) => lines.stage(device, *stage, *state, detail),
                 None if *state != StageState::Running || self.verbose => {
                     let detail = if detail.is_empty() { String::new() } else { format!(": {}", on_one_line(detail)) };

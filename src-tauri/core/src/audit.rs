@@ -40,11 +40,8 @@ impl From<rusqlite::Error> for AuditError {
 }
 
 impl Explain for AuditError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Database(error) => error.code(),
-            Self::File(error) => error.code(),
-        }
+    crate::sentences! {
+        ; through Database(DatabaseError), File(PrivateFileError)
     }
 
     fn hint(&self) -> String {

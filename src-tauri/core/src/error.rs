@@ -3,7 +3,11 @@
 //! Each module has its own error enum; this trait is what the two shells need of all of them, so that a shell never
 //! looks at an error's text or variants.
 
+pub(crate) mod sentence;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::sentence::{Arguments, Sentence, Sentences};
 
 /// The kind of answer an error asks for, from which a shell takes its exit status or its screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,22 @@ pub trait Explain: std::error::Error {
     fn field(&self) -> Option<&'static str> {
         None
     }
+    /// The name of its sentences in a window's catalogue: the code, unless several sentences share that.
+    fn sentence(&self) -> &'static str {
+        self.code()
+    }
+    /// What its sentences are filled with, in whatever language.
+    fn arguments(&self) -> Arguments {
+        Arguments::new()
+    }
+    /// The error of ours whose sentence stands inside of this one's.
+    fn inner(&self) -> Option<&dyn Explain> {
+        None
+    }
+    /// Lists the type's sentences, which a window's catalogue must have; [`sentences!`](crate::sentences) writes this.
+    fn sentences(all: &mut Sentences)
+    where
+        Self: Sized;
 }
 
 /// Joins the modules' errors into one type that explains itself as they do.
@@ -69,6 +89,22 @@ macro_rules! errors {
 
             fn field(&self) -> Option<&'static str> {
                 match self { $(Self::$variant(error) => error.field()),+ }
+            }
+
+            fn sentence(&self) -> &'static str {
+                match self { $(Self::$variant(error) => error.sentence()),+ }
+            }
+
+            fn arguments(&self) -> Arguments {
+                match self { $(Self::$variant(error) => error.arguments()),+ }
+            }
+
+            fn inner(&self) -> Option<&dyn Explain> {
+                match self { $(Self::$variant(error) => error.inner()),+ }
+            }
+
+            fn sentences(all: &mut Sentences) {
+                $(all.of::<$error>();)+
             }
         }
     };
@@ -103,6 +139,15 @@ errors! {
     Rotation(crate::rotation::RotationError),
 }
 
+/// All sentences that the core can say of what went wrong or stands in the way.
+pub fn sentences() -> Sentences {
+    let mut all = Sentences::default();
+    all.of::<Error>();
+    all.of::<crate::remote::files::FileError>();
+    all.of::<crate::rotation::Problem>();
+    all
+}
+
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error.into())
@@ -124,26 +169,116 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional = nullable)]
     pub field: Option<String>,
+    /// The name of the two sentences in a catalogue of another language; left out where it is the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional = nullable)]
+    pub sentence: Option<String>,
+    /// What the two sentences are filled with; left out where there is nothing.
+    #[serde(default, skip_serializing_if = "Arguments::is_empty")]
+    #[ts(optional, as = "Option<Arguments>")]
+    pub arguments: Arguments,
+    /// The error whose sentence stands inside of this one's; left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional = nullable)]
+    pub inner: Option<Box<Report>>,
 }
 
 impl Report {
-    /// Takes an error's two sentences, code, subject and field.
+    /// Makes a report of what no error stands for; it is said in one language.
+    pub fn new(code: &str, message: String, hint: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            message,
+            hint: hint.to_owned(),
+            subject: None,
+            field: None,
+            sentence: None,
+            arguments: Arguments::new(),
+            inner: None,
+        }
+    }
+
+    /// Takes what an error says, with all that another language needs to say it.
     pub fn of(error: &dyn Explain) -> Self {
+        let sentence = error.sentence();
         Self {
             code: error.code().to_owned(),
             message: error.to_string(),
             hint: error.hint(),
             subject: error.subject(),
             field: error.field().map(str::to_owned),
+            sentence: (sentence != error.code()).then(|| sentence.to_owned()),
+            arguments: error.arguments(),
+            inner: error.inner().map(|inner| Box::new(Self::of(inner))),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::catalogue::CatalogueError;
     use crate::key::KeyError;
+    use crate::remote::RemoteError;
+    use crate::remote::files::FileError;
+    use crate::remote::program::WriteError;
+
+    #[test]
+    fn every_sentence_has_a_name_of_its_own() {
+        let all = sentences();
+        let mut names = HashSet::new();
+        for sentence in all.all() {
+            assert!(
+                names.insert(sentence.name),
+                "two sentences are named {}; give one a name with `as`",
+                sentence.name
+            );
+        }
+        assert!(names.contains("bad-port") && names.contains("on-device") && names.contains("strict-modes"));
+    }
+
+    #[test]
+    fn a_report_carries_what_another_language_fills_its_sentences_with() {
+        let refused = RemoteError::AuthenticationRefused { device: "web-1".to_owned(), username: "root".to_owned() };
+        let report = Report::of(&refused);
+        assert_eq!(report.sentence, None, "its name is the code");
+        assert_eq!(report.arguments, arguments(&[("device", "web-1"), ("username", "root")]));
+        let full = FileError::Write {
+            device: "web-1".to_owned(),
+            path: "/root/.ssh/authorized_keys".to_owned(),
+            source: WriteError::DiskFull,
+        };
+        let report = Report::of(&full);
+        assert_eq!((report.code.as_str(), report.sentence.as_deref()), ("disk-full", Some("on-device-file")));
+        assert_eq!(report.arguments, arguments(&[("device", "web-1"), ("path", "/root/.ssh/authorized_keys")]));
+        let inner = report.inner.unwrap();
+        assert_eq!((inner.code.as_str(), inner.sentence.as_deref()), ("disk-full", Some("write-disk-full")));
+        assert!(report.message.ends_with(&inner.message), "the inner sentence is what the outer one ends with");
+        let database = Error::from(CatalogueError::from(rusqlite::Error::QueryReturnedNoRows));
+        assert_eq!(Report::of(&database).sentence, None);
+        assert!(Report::of(&database).arguments.contains_key("source"), "what passes an error on passes all of it on");
+    }
+
+    #[test]
+    fn a_list_of_names_is_cut_in_signs_that_every_language_has() {
+        let names: Vec<String> = (1..=5).map(|number| format!("web-{number}")).collect();
+        let used = Error::from(CatalogueError::DeviceIsJump { device: "gate".to_owned(), devices: names });
+        let expected = arguments(&[("device", "gate"), ("devices", "\"web-1\", \"web-2\", \"web-3\" (+2)")]);
+        assert_eq!(Report::of(&used).arguments, expected);
+    }
+
+    #[test]
+    fn a_report_that_an_older_version_stored_is_read() {
+        let stored = r#"{"code":"timeout","message":"It did not answer.","hint":"Try again.","subject":null}"#;
+        let report: Report = serde_json::from_str(stored).unwrap();
+        assert_eq!((report.sentence, report.arguments, report.inner), (None, Arguments::new(), None));
+    }
+
+    fn arguments(pairs: &[(&str, &str)]) -> Arguments {
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
 
     #[test]
     fn a_report_names_its_field_only_where_there_is_one() {

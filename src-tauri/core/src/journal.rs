@@ -77,15 +77,13 @@ impl From<rusqlite::Error> for JournalError {
 }
 
 impl Explain for JournalError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Database(source) => source.code(),
-            Self::NoSuchChange { .. } => "no-such-change",
-            Self::ChangeOpen { .. } => "change-open",
-            Self::StateForbids { .. } => "change-state",
-            Self::TakenOver { .. } => "busy",
-            Self::Unreadable { .. } => "journal-unreadable",
-        }
+    crate::sentences! {
+        NoSuchChange { id } => "no-such-change",
+        ChangeOpen { credential, open } => "change-open",
+        StateForbids { id, state, action } => "change-state",
+        TakenOver { id } => "busy" as "change-busy",
+        Unreadable { id, source } => "journal-unreadable";
+        through Database(DatabaseError)
     }
 
     fn hint(&self) -> String {

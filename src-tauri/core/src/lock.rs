@@ -33,11 +33,9 @@ pub enum LockError {
 }
 
 impl Explain for LockError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Busy { .. } => "busy",
-            Self::File { .. } => "lock-failed",
-        }
+    crate::sentences! {
+        Busy { credential } => "busy",
+        File { path, source } => "lock-failed",
     }
 
     fn hint(&self) -> String {

@@ -27,11 +27,9 @@ pub enum PrivateFileError {
 }
 
 impl Explain for PrivateFileError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Exists { .. } => "file-exists",
-            Self::NotWritten { .. } => "file-not-written",
-        }
+    crate::sentences! {
+        Exists { path = path.display() } => "file-exists",
+        NotWritten { path = path.display(), source } => "file-not-written",
     }
 
     fn hint(&self) -> String {

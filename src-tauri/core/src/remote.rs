@@ -28,7 +28,7 @@ use secrecy::SecretString;
 pub use self::{
     answer::{Answer, Unknown},
     connection::{Connection, Connector, Entry, LogIn},
-    error::RemoteError,
+    error::{During, RemoteError},
     session::Session,
 };
 use crate::key::{PrivateKey, PublicKey};

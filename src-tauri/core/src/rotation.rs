@@ -5,6 +5,7 @@
 //! - `driver`: performs it, and notes what came of it
 //! - `device`: the stages of one device, done and proven
 //! - [`finding`]: what `check` finds and predicts; `conditions`: what it says of what must hold
+//! - `problem`: what stands in the way on a device
 //! - `plan`, `work`: what a change goes by, and what its devices share
 //! - [`event`]: what a change tells those who watch it
 
@@ -19,16 +20,18 @@ pub mod event;
 pub mod finding;
 pub mod operations;
 mod plan;
+mod problem;
 mod work;
 
 pub use self::{
     conditions::Conditions,
     driver::{Finished, Watch},
-    error::RotationError,
+    error::{NotUndoable, RotationError},
     finding::Finding,
     operations::{
         ConnectWith, DeviceFinding, Draft, DraftKey, FileDiff, Install, Look, Purpose, Rotate, Subject, Uninstall,
     },
+    problem::Problem,
 };
 use self::{driver::Driver, work::Work};
 use crate::catalogue::words;

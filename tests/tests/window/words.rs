@@ -100,6 +100,12 @@ async fn portuguese_applies_at_once_and_leaves_no_english_on_any_screen() -> Res
         let left = found.into_iter().filter(|text| english.contains(text) && !portuguese.contains(text));
         wrong.extend(left.map(|text| format!("{address}: \"{text}\"")));
     }
+    // What the core refuses is said in the same language.
+    go(&window, "#/devices/new", "Novo dispositivo").await?;
+    window.fill("Nome", first).await?;
+    window.fill("Endereço", "127.0.0.1").await?;
+    window.button("Salvar").await?;
+    window.sees(&format!("Já existe um dispositivo com o nome “{first}”.")).await?;
     window.close().await?;
     assert!(wrong.is_empty(), "still English:\n{}", wrong.join("\n"));
     Ok(())

@@ -3,6 +3,8 @@ import type { ChangeKind } from "./ChangeKind";
 import type { DeviceEnd } from "./DeviceEnd";
 import type { Fingerprint } from "./Fingerprint";
 import type { Outcome } from "./Outcome";
+import type { Report } from "./Report";
+import type { Said } from "./Said";
 import type { Stage } from "./Stage";
 import type { StageState } from "./StageState";
 import type { Strategy } from "./Strategy";
@@ -58,7 +60,15 @@ state: StageState,
 /**
  * What was found, done or went wrong.
  */
-detail: string, } | { "event": "rolled-back", 
+detail: string, 
+/**
+ * The same for another language; left out where something went wrong.
+ */
+said?: Said | null, 
+/**
+ * What went wrong; left out where nothing did.
+ */
+error?: Report | null, } | { "event": "rolled-back", 
 /**
  * The device's name.
  */

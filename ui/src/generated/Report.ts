@@ -23,4 +23,16 @@ subject: string | null,
 /**
  * The field of a form that it is about; left out where there is none.
  */
-field?: string | null, };
+field?: string | null, 
+/**
+ * The name of the two sentences in a catalogue of another language; left out where it is the code.
+ */
+sentence?: string | null, 
+/**
+ * What the two sentences are filled with; left out where there is nothing.
+ */
+arguments?: { [key in string]: string }, 
+/**
+ * The error whose sentence stands inside of this one's; left out where there is none.
+ */
+inner?: Report | null, };

@@ -53,13 +53,11 @@ pub enum EditError {
 }
 
 impl Explain for EditError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::OldKeyMissing => "old-key-missing",
-            Self::OptionsDiffer { .. } => "options-differ",
-            Self::NewLineGone { .. } => "new-line-gone",
-            Self::LineUnreadable => "line-unreadable",
-        }
+    crate::sentences! {
+        OldKeyMissing => "old-key-missing",
+        OptionsDiffer { line } => "options-differ",
+        NewLineGone { line } => "new-line-gone",
+        LineUnreadable => "line-unreadable",
     }
 
     fn hint(&self) -> String {

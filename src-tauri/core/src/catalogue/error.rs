@@ -1,6 +1,8 @@
 use std::fmt;
 
+use super::setting::Allowed;
 use crate::database::DatabaseError;
+use crate::error::sentence::listed;
 use crate::error::{Class, Explain};
 
 /// The kinds of things in the catalogue.
@@ -272,7 +274,7 @@ pub enum CatalogueError {
         /// What was given.
         value: String,
         /// What it may be.
-        allowed: String,
+        allowed: Allowed,
     },
 }
 
@@ -298,43 +300,41 @@ impl CatalogueError {
 }
 
 impl Explain for CatalogueError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Database(error) => error.code(),
-            Self::Unknown { .. } => "unknown-name",
-            Self::NameEmpty { .. } => "name-empty",
-            Self::NameDigits { .. } => "name-digits",
-            Self::NameControl { .. } => "name-control",
-            Self::NameLong { .. } => "name-long",
-            Self::NameTaken { .. } => "name-taken",
-            Self::Email { .. } => "bad-email",
-            Self::Address { .. } => "bad-address",
-            Self::Port { .. } => "bad-port",
-            Self::Path { .. } => "bad-path",
-            Self::Tag { .. } => "bad-tag",
-            Self::Username { .. } => "bad-username",
-            Self::JumpLoop { .. } => "jump-loop",
-            Self::JumpMissing { .. } => "jump-missing",
-            Self::HostKeyPinned { .. } => "host-key-pinned",
-            Self::PersonOwns { .. } => "person-owns",
-            Self::HandOver { .. } => "bad-hand-over",
-            Self::DeviceUsed { .. } => "device-used",
-            Self::DeviceIsJump { .. } => "device-is-jump",
-            Self::CredentialUsed { .. } => "credential-used",
-            Self::AuthenticationMissing => "authentication-missing",
-            Self::AuthenticationTwice { .. } => "authentication-twice",
-            Self::AuthenticationUnused { .. } => "authentication-unused",
-            Self::AuthenticationItself { .. } => "authentication-itself",
-            Self::PasswordChange { .. } => "password-never-changed",
-            Self::UsernameFixed { .. } => "username-fixed",
-            Self::KeyStands { .. } => "key-stands",
-            Self::NoSecret { .. } => "no-current-secret",
-            Self::Overtaken { .. } => "overtaken",
-            Self::WrongKind { .. } => "wrong-kind",
-            Self::Password { .. } => "bad-password",
-            Self::SettingUnknown { .. } => "unknown-setting",
-            Self::Setting { .. } => "bad-setting",
-        }
+    crate::sentences! {
+        Unknown { noun, given } => "unknown-name",
+        NameEmpty { noun } => "name-empty",
+        NameDigits { noun, name } => "name-digits",
+        NameControl { noun, name = format!("{name:?}") } => "name-control",
+        NameLong { noun } => "name-long",
+        NameTaken { noun, name } => "name-taken",
+        Email { email } => "bad-email",
+        Address { address } => "bad-address",
+        Port { port } => "bad-port",
+        Path { path = format!("{path:?}") } => "bad-path",
+        Tag { tag = format!("{tag:?}") } => "bad-tag",
+        Username { username = format!("{username:?}") } => "bad-username",
+        JumpLoop { device, way = way.join(" → ") } => "jump-loop",
+        JumpMissing { device } => "jump-missing",
+        HostKeyPinned { device, key_type, pinned } => "host-key-pinned",
+        PersonOwns { person, credentials = listed(credentials) } => "person-owns",
+        HandOver { person } => "bad-hand-over",
+        DeviceUsed { device, credentials = listed(credentials) } => "device-used",
+        DeviceIsJump { device, devices = listed(devices) } => "device-is-jump",
+        CredentialUsed { credential, users = listed(users) } => "credential-used",
+        AuthenticationMissing => "authentication-missing",
+        AuthenticationTwice { credential } => "authentication-twice",
+        AuthenticationUnused { credential } => "authentication-unused",
+        AuthenticationItself { credential } => "authentication-itself",
+        PasswordChange { credential } => "password-never-changed",
+        UsernameFixed { credential, devices = listed(devices) } => "username-fixed",
+        KeyStands { credential, devices = listed(devices) } => "key-stands",
+        NoSecret { credential, secret } => "no-current-secret",
+        Overtaken { credential } => "overtaken",
+        WrongKind { credential, found } => "wrong-kind",
+        Password { credential } => "bad-password",
+        SettingUnknown { name } => "unknown-setting",
+        Setting { name, value, allowed } with from = allowed.bounds().0, to = allowed.bounds().1 => "bad-setting";
+        through Database(DatabaseError)
     }
 
     fn hint(&self) -> String {

@@ -34,6 +34,14 @@ impl Allowed {
         }
     }
 
+    /// The smallest and the largest number it may be; for words, none is between them.
+    pub(crate) fn bounds(self) -> (u32, u32) {
+        match self {
+            Self::Number { from, to, .. } => (from, to),
+            Self::Choice(_) | Self::OnOff => (0, 0),
+        }
+    }
+
     /// What is counted, where it is a number.
     pub fn unit(self) -> Option<&'static str> {
         match self {
@@ -124,7 +132,7 @@ impl Setting {
         checked.ok_or_else(|| CatalogueError::Setting {
             name: self.name,
             value: value.to_owned(),
-            allowed: self.allowed.to_string(),
+            allowed: self.allowed,
         })
     }
 }
@@ -185,7 +193,7 @@ pub(crate) fn set(conn: &Connection, setting: &Setting, value: &str) -> Result<(
 fn number(conn: &Connection, name: &'static str) -> Result<u32, CatalogueError> {
     let setting = Setting::named(name)?;
     let value = value(conn, setting)?;
-    value.parse().map_err(|_| CatalogueError::Setting { name, value, allowed: setting.allowed.to_string() })
+    value.parse().map_err(|_| CatalogueError::Setting { name, value, allowed: setting.allowed })
 }
 
 #[cfg(test)]

@@ -45,13 +45,11 @@ pub enum CredentialError {
 }
 
 impl Explain for CredentialError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Gone { .. } => "secret-gone",
-            Self::Other { .. } => "secret-differs",
-            Self::Unreadable { .. } => "secret-unreadable",
-            Self::Left { .. } => "secret-left",
-        }
+    crate::sentences! {
+        Gone { credential, item } => "secret-gone",
+        Other { credential, item } => "secret-differs",
+        Unreadable { credential, item } => "secret-unreadable",
+        Left { credential, left } => "secret-left",
     }
 
     fn hint(&self) -> String {

@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
@@ -120,23 +120,21 @@ impl From<rusqlite::Error> for DatabaseError {
 }
 
 impl Explain for DatabaseError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Directory { .. } => "data-dir-unusable",
-            Self::Open { .. } => "data-dir-open",
-            Self::Foreign { .. } => "data-dir-foreign",
-            Self::Network { .. } => "data-dir-on-network",
-            Self::Newer { .. } => "database-newer",
-            Self::NotOurs { .. } => "database-not-ours",
-            Self::Damaged { .. } => "database-damaged",
-            Self::Locked => "database-locked",
-            Self::DiskFull { .. } => "disk-full",
-            Self::Copy { .. } => "database-copy-failed",
-            Self::Migration { .. } => "database-migration-failed",
-            Self::NoWal { .. } => "database-no-wal",
-            Self::Stopped => "program-ending",
-            Self::Sqlite { .. } => "database-failed",
-        }
+    crate::sentences! {
+        Directory { dir = dir.display(), source } => "data-dir-unusable",
+        Open { dir = dir.display() } => "data-dir-open",
+        Foreign { dir = dir.display() } => "data-dir-foreign",
+        Network { dir = dir.display(), kind } => "data-dir-on-network",
+        Newer { file = file.display(), found, known, copy = copy_name(copy.as_deref()) } => "database-newer",
+        NotOurs { file = file.display() } => "database-not-ours",
+        Damaged { source } => "database-damaged",
+        Locked => "database-locked",
+        DiskFull => "disk-full",
+        Copy { copy = copy.display(), source } => "database-copy-failed",
+        Migration { file = file.display(), source } => "database-migration-failed",
+        NoWal { file = file.display() } => "database-no-wal",
+        Stopped => "program-ending",
+        Sqlite { source } => "database-failed",
     }
 
     fn hint(&self) -> String {
@@ -178,4 +176,9 @@ impl Explain for DatabaseError {
     fn class(&self) -> Class {
         Class::Unusable
     }
+}
+
+/// The copy's path, or `none`, which no path is that we make.
+fn copy_name(copy: Option<&Path>) -> String {
+    copy.map_or_else(|| "none".to_owned(), |copy| copy.display().to_string())
 }

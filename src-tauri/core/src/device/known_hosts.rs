@@ -33,11 +33,9 @@ pub enum KnownHostsError {
 }
 
 impl Explain for KnownHostsError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Unreadable { .. } => "file-unreadable",
-            Self::TooLarge { .. } => "file-too-large",
-        }
+    crate::sentences! {
+        Unreadable { path = path.display(), source } => "file-unreadable" as "known-hosts-unreadable",
+        TooLarge { path = path.display() } with most = LARGEST => "file-too-large" as "known-hosts-too-large",
     }
 
     fn hint(&self) -> String {

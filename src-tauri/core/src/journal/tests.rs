@@ -2,7 +2,9 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::{
+    error::Report,
     journal::{Effect, EffectResult, Place, Write, WriteKind, device, effect, schema::JOURNAL},
+    remote::{files::FileError, program::WriteError},
     rotation::Stage,
 };
 
@@ -182,13 +184,8 @@ fn a_device_record_reads_back() {
     record.state = DeviceState::NotProven;
     record.standing = Standing::Touched;
     record.stage = Some(Stage::Prove);
-    record.cause = Some(Report {
-        code: "timeout".into(),
-        message: "No answer.".into(),
-        hint: "Wait.".into(),
-        subject: None,
-        field: None,
-    });
+    let cut = FileError::Write { device: "web-1".into(), path: "/root/keys".into(), source: WriteError::NoAnswer };
+    record.cause = Some(Report::of(&cut));
     device::update(&transaction, id, &record).unwrap();
     assert_eq!(device::list(&transaction, id).unwrap()[1], record);
     assert!(touched(&transaction, id).unwrap());

@@ -126,6 +126,34 @@ pub enum Damage {
     Numbers(&'static str),
 }
 
+impl Damage {
+    /// The stable word for it.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::NoEnd => "no-end",
+            Self::NoLineBreaks => "no-line-breaks",
+            Self::Base64(_) => "base64",
+            Self::Header => "header",
+            Self::Field(_) => "field",
+            Self::Asn1(_) => "asn1",
+            Self::Numbers(_) => "numbers",
+        }
+    }
+
+    /// The field or algorithm that it names.
+    fn part(&self) -> &'static str {
+        match self {
+            Self::Field(part) | Self::Numbers(part) => part,
+            _ => "",
+        }
+    }
+}
+
+/// The algorithms to choose from, in one line.
+fn choices() -> String {
+    Algorithm::GENERATED.map(|algorithm| algorithm.to_string()).join(", ")
+}
+
 impl From<Damage> for KeyError {
     fn from(damage: Damage) -> Self {
         Self::Damaged(damage)
@@ -133,30 +161,28 @@ impl From<Damage> for KeyError {
 }
 
 impl Explain for KeyError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Empty => "key-file-empty",
-            Self::NotAPrivateKey => "not-a-private-key",
-            Self::PublicKeyGiven => "public-key-given",
-            Self::CertificateGiven => "certificate-given",
-            Self::PuttyFile => "putty-file",
-            Self::DsaNotSupported => "dsa-not-supported",
-            Self::RsaTooShort { .. } => "rsa-too-short",
-            Self::RsaTooLong { .. } => "rsa-too-long",
-            Self::UnsupportedType { .. } => "key-type-not-supported",
-            Self::UnsupportedEncryption { .. } => "key-encryption-not-supported",
-            Self::TooCostly => "key-derivation-too-costly",
-            Self::PassphraseNeeded => "passphrase-needed",
-            Self::WrongPassphrase => "wrong-passphrase",
-            Self::Damaged(_) => "key-file-damaged",
-            Self::HalvesDiffer => "key-halves-differ",
-            Self::NotAPublicKey => "not-a-public-key",
-            Self::NotAFingerprint { .. } => "not-a-fingerprint",
-            Self::UnknownAlgorithm { .. } => "unknown-algorithm",
-            Self::NotGenerated(_) => "algorithm-not-generated",
-            Self::GenerationFailed { .. } => "key-not-generated",
-            Self::NotWritten(_) => "key-not-written",
-        }
+    crate::sentences! {
+        Empty => "key-file-empty",
+        NotAPrivateKey => "not-a-private-key",
+        PublicKeyGiven => "public-key-given",
+        CertificateGiven => "certificate-given",
+        PuttyFile => "putty-file",
+        DsaNotSupported => "dsa-not-supported",
+        RsaTooShort { bits } => "rsa-too-short",
+        RsaTooLong { bits } => "rsa-too-long",
+        UnsupportedType { name } => "key-type-not-supported",
+        UnsupportedEncryption { name } => "key-encryption-not-supported",
+        TooCostly => "key-derivation-too-costly",
+        PassphraseNeeded => "passphrase-needed",
+        WrongPassphrase => "wrong-passphrase",
+        Damaged(damage = damage.word()) with part = damage.part() => "key-file-damaged",
+        HalvesDiffer => "key-halves-differ",
+        NotAPublicKey => "not-a-public-key",
+        NotAFingerprint { given } => "not-a-fingerprint",
+        UnknownAlgorithm { given } with choices = choices() => "unknown-algorithm",
+        NotGenerated(algorithm) with choices = choices() => "algorithm-not-generated",
+        GenerationFailed { algorithm } => "key-not-generated",
+        NotWritten => "key-not-written",
     }
 
     fn hint(&self) -> String {
@@ -194,8 +220,7 @@ impl Explain for KeyError {
             }
             Self::NotAFingerprint { .. } => "Give it as ssh-keygen -l shows it: SHA256: and 43 characters.".into(),
             Self::UnknownAlgorithm { .. } | Self::NotGenerated(_) => {
-                let names: Vec<String> = Algorithm::GENERATED.iter().map(ToString::to_string).collect();
-                format!("Choose one of {}.", names.join(", "))
+                format!("Choose one of {}.", choices())
             }
             Self::GenerationFailed { .. } => "Try again; if it fails again, choose another algorithm.".into(),
             Self::NotWritten(_) => "Try again without a passphrase, and report this as a bug.".into(),

@@ -4,9 +4,9 @@
 //! belongs to. So its results are interpreted here and nowhere else, and what is not an SSH message that answers this
 //! very request is [`Answer::Unknown`].
 
-use std::fmt;
-
 use russh::{MethodKind, client::AuthResult};
+
+use crate::error::sentence::phrases;
 
 /// A device's answer to "would you accept this key?" or to a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,28 +21,19 @@ pub enum Answer {
     Unknown(Unknown),
 }
 
-/// Why an answer is unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unknown {
-    /// No answer within the timeout.
-    Timeout,
-    /// The connection ended without an answer.
-    Cut,
-    /// The answer names no method to go on with, which no server that judged a key sends.
-    Empty,
-    /// We could not ask.
-    NotAsked,
-}
-
-impl fmt::Display for Unknown {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Timeout => "no answer in time",
-            Self::Cut => "the connection ended without an answer",
-            Self::Empty => "the refusal names no method",
-            Self::NotAsked => "the question could not be sent",
-        })
+phrases! {
+    /// Why an answer is unknown.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    Unknown {
+        /// No answer within the timeout.
+        Timeout = "timeout", "no answer in time";
+        /// The connection ended without an answer.
+        Cut = "cut", "the connection ended without an answer";
+        /// The answer names no method to go on with, which no server that judged a key sends.
+        Empty = "empty", "the refusal names no method";
+        /// We could not ask.
+        NotAsked = "not-asked", "the question could not be sent";
     }
 }
 

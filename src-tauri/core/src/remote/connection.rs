@@ -26,7 +26,7 @@ use self::{
     pen::{Pen, PenError},
 };
 use super::{
-    Answer, Jump, RemoteError, Route, Secret, Session, Target, Timeouts, Unknown,
+    Answer, During, Jump, RemoteError, Route, Secret, Session, Target, Timeouts, Unknown,
     answer::{Ending, Progress, interpret},
 };
 use crate::key::{PrivateKey, PublicKey};
@@ -107,7 +107,7 @@ impl Connector {
         };
         let handle = match handle {
             Err(_) => {
-                let during = "the connection was being set up";
+                let during = During::SettingUp;
                 return Err(RemoteError::Timeout { device: target.name.clone(), during, after: limit });
             }
             Ok(Err(error)) => return Err(handshake_error(target, error, &seen, &version_seen)),

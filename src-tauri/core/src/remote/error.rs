@@ -3,10 +3,32 @@
 use std::{io, time::Duration};
 
 use crate::{
-    error::{Class, Explain},
+    error::{Class, Explain, sentence::phrases},
     key::PublicKey,
     remote::answer::Unknown,
 };
+
+phrases! {
+    /// What was under way when no answer came any more.
+    During {
+        /// The device is dialled.
+        Connecting = "connecting", "connecting";
+        /// It is dialled through the device before it.
+        Jumping = "jumping", "connecting through the jump device";
+        /// The key exchange.
+        SettingUp = "setting-up", "the connection was being set up";
+        /// A session channel is asked for.
+        OpeningSession = "opening-session", "a session was being opened";
+        /// The SFTP subsystem is asked for.
+        OpeningSftp = "opening-sftp", "SFTP was being opened";
+        /// A file is read or written over SFTP.
+        Sftp = "sftp", "a file was worked on over SFTP";
+        /// A program runs on the device.
+        Program = "program", "a program ran there";
+        /// A program says more than any of ours does.
+        Endless = "endless", "a program's answer did not end";
+    }
+}
 
 /// Why a device could not be reached or entered.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +58,7 @@ pub enum RemoteError {
         /// The device's name.
         device: String,
         /// What was awaited.
-        during: &'static str,
+        during: During,
         /// The timeout.
         after: Duration,
     },
@@ -46,7 +68,7 @@ pub enum RemoteError {
         /// The device's name.
         device: String,
         /// What was under way.
-        during: &'static str,
+        during: During,
     },
     /// The server closed the connection before it said its version.
     #[error("The device \"{device}\" closed the connection before it began.")]
@@ -181,25 +203,23 @@ impl RemoteError {
 }
 
 impl Explain for RemoteError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Unreachable { .. } => "unreachable",
-            Self::ConnectionRefused { .. } => "connection-refused",
-            Self::Timeout { .. } => "timeout",
-            Self::Cut { .. } => "connection-cut",
-            Self::TurnedAway { .. } => "turned-away",
-            Self::HostKeyUnknown { .. } => "host-key-unknown",
-            Self::HostKeyChanged { .. } => "host-key-changed",
-            Self::NoCommonAlgorithm { .. } => "no-common-algorithm",
-            Self::Protocol { .. } => "not-ssh",
-            Self::AuthenticationRefused { .. } => "authentication-refused",
-            Self::SecondFactor { .. } => "second-factor-needed",
-            Self::NoKeyNeeded { .. } => "no-key-needed",
-            Self::Unclear { .. } => "answer-unknown",
-            Self::NoSession { .. } => "no-session",
-            Self::NoPrograms { .. } => "no-programs",
-            Self::NoSftp { .. } => "no-sftp",
-        }
+    crate::sentences! {
+        Unreachable { device, address, source } => "unreachable",
+        ConnectionRefused { device, address } => "connection-refused",
+        Timeout { device, during = during.word(), after = after.as_secs_f32() } => "timeout",
+        Cut { device, during = during.word() } => "connection-cut",
+        TurnedAway { device } => "turned-away",
+        HostKeyUnknown { device } => "host-key-unknown",
+        HostKeyChanged { device, offered = offered.fingerprint() } => "host-key-changed",
+        NoCommonAlgorithm { device, kind } => "no-common-algorithm",
+        Protocol { device } => "not-ssh",
+        AuthenticationRefused { device, username } => "authentication-refused",
+        SecondFactor { device, username } => "second-factor-needed",
+        NoKeyNeeded { device, username } => "no-key-needed",
+        Unclear { device, username, cause = cause.word() } => "answer-unknown",
+        NoSession { device, username } => "no-session",
+        NoPrograms { device, username } => "no-programs",
+        NoSftp { device, username } => "no-sftp",
     }
 
     fn hint(&self) -> String {

@@ -93,8 +93,12 @@ impl FileError {
 }
 
 impl Explain for FileError {
-    fn code(&self) -> &'static str {
-        self.cause().code()
+    crate::sentences! {
+        ; through Remote(RemoteError);
+        around
+            Program(source: ProgramError) { device } as "on-device",
+            Write(source: WriteError) { device, path } as "on-device-file",
+            NotElevated(source: ElevationError) { device } as "on-device-elevated"
     }
 
     fn hint(&self) -> String {

@@ -196,19 +196,17 @@ pub enum ProgramError {
 }
 
 impl Explain for ProgramError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoAnswer => "shell-unusable",
-            Self::Incomplete { .. } => "answer-incomplete",
-            Self::Malformed { .. } => "answer-malformed",
-            Self::ChangedWhileReading { .. } => "changed-by-someone-else",
-            Self::PathNotOneLine { .. } => "path-not-one-line",
-            Self::Missing { .. } => "file-missing",
-            Self::NotRegular { .. } => "not-a-regular-file",
-            Self::Unreadable { .. } => "file-unreadable",
-            Self::TooLarge { .. } => "file-too-large",
-            Self::NotCreated { .. } => "file-not-created",
-        }
+    crate::sentences! {
+        NoAnswer => "shell-unusable",
+        Incomplete { missing } => "answer-incomplete",
+        Malformed { part } => "answer-malformed",
+        ChangedWhileReading { path } => "changed-by-someone-else",
+        PathNotOneLine { path = format!("{path:?}") } => "path-not-one-line",
+        Missing { path } => "file-missing",
+        NotRegular { path } => "not-a-regular-file",
+        Unreadable { path } => "file-unreadable",
+        TooLarge { path } => "file-too-large",
+        NotCreated { path, reason } => "file-not-created",
     }
 
     fn hint(&self) -> String {

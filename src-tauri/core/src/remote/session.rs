@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Connection, RemoteError, Target, Timeouts,
+    Connection, During, RemoteError, Target, Timeouts,
     program::{Conversation, ElevationError, Program, Say, Stream},
 };
 use crate::key::PublicKey;
@@ -121,7 +121,7 @@ impl Session {
             Ok(ran) => ran,
             Err(_) => Err(RemoteError::Timeout {
                 device: self.connection.target.name.clone(),
-                during: "a program ran there",
+                during: During::Program,
                 after: limit,
             }),
         }
@@ -129,7 +129,7 @@ impl Session {
 
     async fn converse(&self, program: &Program, password: Option<SecretString>) -> Result<Ran, RemoteError> {
         let (device, username) = (self.connection.target.name.clone(), self.username.clone());
-        let cut = |_| RemoteError::Cut { device: device.clone(), during: "a program ran there" };
+        let cut = |_| RemoteError::Cut { device: device.clone(), during: During::Program };
         let mut channel = self.open_channel().await?;
         channel.exec(true, program.command()).await.map_err(cut)?;
         let (mut conversation, first) = Conversation::begin(program, password);
@@ -157,7 +157,7 @@ impl Session {
                 Some(ChannelMsg::Data { data }) => {
                     heard = heard.saturating_add(data.len());
                     if heard > ANSWER_LIMIT {
-                        return Err(RemoteError::Cut { device, during: "a program's answer did not end" });
+                        return Err(RemoteError::Cut { device, during: During::Endless });
                     }
                     say = conversation.hear(Stream::Out, &data);
                 }
@@ -172,7 +172,7 @@ impl Session {
             }
         }
         if !ended {
-            return Err(RemoteError::Cut { device, during: "a program ran there" });
+            return Err(RemoteError::Cut { device, during: During::Program });
         }
         Ok(match conversation.finish() {
             Ok(output) => Ran::Answered(output),
@@ -196,7 +196,7 @@ impl Session {
                     return Err(RemoteError::NoSession { device: device.clone(), username: self.username.clone() });
                 }
                 Err(_) => {
-                    return Err(RemoteError::Cut { device: device.clone(), during: "a session was being opened" });
+                    return Err(RemoteError::Cut { device: device.clone(), during: During::OpeningSession });
                 }
             }
         }
@@ -208,7 +208,7 @@ impl Session {
         let limit = self.connection.timeouts.stage;
         let open = async {
             let mut channel = self.open_channel().await?;
-            let cut = |_| RemoteError::Cut { device: device.clone(), during: "SFTP was being opened" };
+            let cut = |_| RemoteError::Cut { device: device.clone(), during: During::OpeningSftp };
             channel.request_subsystem(true, "sftp").await.map_err(cut)?;
             loop {
                 match channel.wait().await {
@@ -218,16 +218,14 @@ impl Session {
                     }
                     Some(_) => {}
                     None => {
-                        return Err(RemoteError::Cut { device: device.clone(), during: "SFTP was being opened" });
+                        return Err(RemoteError::Cut { device: device.clone(), during: During::OpeningSftp });
                     }
                 }
             }
         };
         match timeout(limit, open).await {
             Ok(opened) => opened,
-            Err(_) => {
-                Err(RemoteError::Timeout { device: device.clone(), during: "SFTP was being opened", after: limit })
-            }
+            Err(_) => Err(RemoteError::Timeout { device: device.clone(), during: During::OpeningSftp, after: limit }),
         }
     }
 
@@ -246,7 +244,7 @@ impl Session {
         );
         match timeout(limit, open).await {
             Err(_) => {
-                let during = "connecting through the jump device";
+                let during = During::Jumping;
                 Err(RemoteError::Timeout { device: target.name.clone(), during, after: limit })
             }
             Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
@@ -256,10 +254,9 @@ impl Session {
                 ));
                 Err(RemoteError::Unreachable { device: target.name.clone(), address, source })
             }
-            Ok(Err(_)) => Err(RemoteError::Cut {
-                device: self.connection.target.name.clone(),
-                during: "connecting through the jump device",
-            }),
+            Ok(Err(_)) => {
+                Err(RemoteError::Cut { device: self.connection.target.name.clone(), during: During::Jumping })
+            }
             Ok(Ok(channel)) => Ok(channel.into_stream()),
         }
     }

@@ -71,13 +71,7 @@ mod tests {
 
     /// What was found where nobody got as far as the files.
     fn unseen(codes: &[&str]) -> Finding {
-        let problem = |code: &&str| Report {
-            code: (*code).to_owned(),
-            message: "It is so.".to_owned(),
-            hint: "Change it.".to_owned(),
-            subject: None,
-            field: None,
-        };
+        let problem = |code: &&str| Report::new(code, "It is so.".to_owned(), "Change it.");
         Finding {
             device: "web-1".to_owned(),
             ready: codes.is_empty(),

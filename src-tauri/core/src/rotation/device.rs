@@ -16,6 +16,7 @@ use crate::journal::{DeviceRecord, DeviceState, SnapshotDevice};
 use crate::key::Fingerprint;
 use crate::remote::files::{FileError, Way};
 use crate::remote::{RemoteError, Session};
+use crate::rotation::Problem;
 use crate::rotation::decide::{Standing, Trouble};
 use crate::rotation::event::StageState;
 use crate::rotation::finding::Found;
@@ -53,6 +54,12 @@ impl From<RemoteError> for Failure {
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         Self::Cause(Report::of(&error))
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Cause(Report::of(&problem))
     }
 }
 
@@ -116,19 +123,21 @@ impl DeviceRun {
     }
 
     fn failed(&mut self, stage: Stage, cause: Report) -> Result<(), Failure> {
-        self.work.stage(self.name(), stage, StageState::Failed, cause.message.clone());
+        self.work.trouble(self.name(), stage, StageState::Failed, &cause);
         Err(Failure::Cause(cause))
     }
 
     /// Tells the watchers of a stage's failure, and passes it on.
     fn told<T>(&self, stage: Stage, result: Result<T, Failure>) -> Result<T, Failure> {
         if let Err(failure) = &result {
-            let (state, message) = match failure {
-                Failure::NotProven(cause) => (StageState::Unknown, cause.message.clone()),
-                Failure::Cause(cause) | Failure::OldKeyAccepted(cause) => (StageState::Failed, cause.message.clone()),
-                Failure::Broken(error) => (StageState::Unknown, error.to_string()),
-            };
-            self.work.stage(self.name(), stage, state, message);
+            let (name, work) = (self.name(), &self.work);
+            match failure {
+                Failure::NotProven(cause) => work.trouble(name, stage, StageState::Unknown, cause),
+                Failure::Cause(cause) | Failure::OldKeyAccepted(cause) => {
+                    work.trouble(name, stage, StageState::Failed, cause);
+                }
+                Failure::Broken(error) => work.trouble(name, stage, StageState::Unknown, &Report::of(&**error)),
+            }
         }
         result
     }
@@ -177,8 +186,4 @@ impl DeviceRun {
         self.work.record_device(self.record(Some(stage))).await?;
         Ok(trouble)
     }
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }

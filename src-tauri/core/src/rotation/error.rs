@@ -1,10 +1,24 @@
 //! Why a key change could not be begun, or was broken off.
 
 use crate::{
-    error::{Class, Explain},
+    error::{Class, Explain, sentence::phrases},
     journal::ChangeId,
     rotation::{Stage, decide::Outcome},
 };
+
+phrases! {
+    /// Why a change can't be undone.
+    NotUndoable {
+        /// It is another kind of change, or has not ended well.
+        NotChanged = "not-changed", "it is no key change that has ended with every device changed";
+        /// The credential was changed again since.
+        NotNewest = "not-newest", "a newer change stands";
+        /// There is nothing to go back to.
+        NoVersion = "no-version", "it has no version before";
+        /// The time for it has passed.
+        Over = "over", "its days of undo are over";
+    }
+}
 
 /// Why a key change could not be begun, or was broken off.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +64,7 @@ pub enum RotationError {
         /// The change.
         id: ChangeId,
         /// Why not.
-        reason: &'static str,
+        reason: NotUndoable,
     },
     /// The key that was taken off was the only one that logged in.
     #[error("The change {id} can't be rolled back: it took the key off that would have to log in.")]
@@ -114,24 +128,22 @@ pub enum RotationError {
 }
 
 impl Explain for RotationError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotAKey { .. } => "not-a-key",
-            Self::Disabled { .. } => "credential-disabled",
-            Self::NoCurrentKey { .. } => "no-current-key",
-            Self::KeyGone { .. } => "key-gone",
-            Self::NoJumpCredential { .. } => "no-jump-credential",
-            Self::NoUndo { .. } => "no-undo",
-            Self::NoWayBack { .. } => "no-way-back",
-            Self::NoEmergency => "not-available",
-            Self::NotItsDevice { .. } => "not-its-device",
-            Self::OriginalLeftOut { .. } => "original-left-out",
-            Self::LeftOut { .. } => "left-out",
-            Self::AuthWithItself { .. } => "auth-with-itself",
-            Self::NotEverywhere { .. } => "not-everywhere",
-            Self::StageFailed { .. } => "stage-failed",
-            Self::Interrupted { source, .. } => source.code(),
-        }
+    crate::sentences! {
+        NotAKey { credential } => "not-a-key",
+        Disabled { credential } => "credential-disabled",
+        NoCurrentKey { credential } => "no-current-key",
+        KeyGone { credential, version } => "key-gone",
+        NoJumpCredential { device, jump } => "no-jump-credential",
+        NoUndo { id, reason = reason.word() } => "no-undo",
+        NoWayBack { id } => "no-way-back",
+        NoEmergency => "not-available",
+        NotItsDevice { device } => "not-its-device",
+        OriginalLeftOut { device } => "original-left-out",
+        LeftOut { device } => "left-out",
+        AuthWithItself { credential } => "auth-with-itself",
+        NotEverywhere { id, outcome } => "not-everywhere",
+        StageFailed { stage, device, code } => "stage-failed";
+        around Interrupted(source: crate::error::Error) { id } as "interrupted"
     }
 
     fn hint(&self) -> String {

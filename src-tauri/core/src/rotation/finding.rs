@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    authorized_keys::{self, Edit, EditError, Key},
-    error::{Explain, Report},
+    authorized_keys::{self, Edit, Key},
+    error::Report,
     key::PublicKey,
     remote::{
         files::Way,
         program::{FileKind, FileState, Probe},
         sshd_config::Effective,
     },
+    rotation::Problem,
 };
 
 /// What was found on one device, in the shape of the command line's JSON.
@@ -85,10 +86,6 @@ pub(super) fn installed_line(key: &PublicKey, options: Option<&str>) -> Vec<u8> 
     }
 }
 
-fn report(code: &str, message: String, hint: &str) -> Report {
-    Report { code: code.to_owned(), message, hint: hint.to_owned(), subject: None, field: None }
-}
-
 /// Judges what a probe brought: which files are to be written, how, and what stands in the way.
 pub(super) fn judge(judged: &Judged<'_>) -> Found {
     let mut problems = Vec::new();
@@ -97,11 +94,8 @@ pub(super) fn judge(judged: &Judged<'_>) -> Found {
     let mut old_key_lines = 0;
     let probe = judged.probe;
     if probe.home.is_empty() || probe.home_resolved.is_empty() {
-        problems.push(report(
-            "no-home",
-            format!("The account \"{}\" has no home directory on \"{}\".", judged.username, judged.device),
-            "Make its home directory, owned by the account.",
-        ));
+        problems
+            .push(report(&Problem::NoHome { device: judged.device.to_owned(), username: judged.username.to_owned() }));
     }
     // A key that stands in one of the files is installed, in whichever.
     let installed = match judged.goal {
@@ -150,7 +144,10 @@ pub(super) fn judge(judged: &Judged<'_>) -> Found {
         };
         match wanted {
             None => {}
-            Some(Err(error)) => problems.push(edit_problem(judged.device, file, &error)),
+            Some(Err(source)) => {
+                let (device, path) = (judged.device.to_owned(), file.path.clone());
+                problems.push(report(&Problem::Edit { device, path, source }));
+            }
             Some(Ok(plan)) => {
                 if !plan.changes_nothing() || matches!(judged.goal, Goal::Add { .. }) {
                     write_problems(judged, file, &mut problems, &mut warnings);
@@ -169,21 +166,11 @@ pub(super) fn judge(judged: &Judged<'_>) -> Found {
             }
         }
     } else if nothing_there && matches!(judged.goal, Goal::Add { .. }) {
-        problems.push(match missing.first() {
-            Some(path) if seen.len() == missing.len() => report(
-                "file-missing",
-                format!("The device \"{}\" has no file {path}.", judged.device),
-                "Put the key there with `keywheel install`, or set the device's authorized_keys path.",
-            ),
-            _ => report(
-                "old-key-missing",
-                format!(
-                    "The current public key stands in no file of \"{}\" on \"{}\".",
-                    judged.username, judged.device
-                ),
-                "Put it there with `keywheel install`, or set the device's authorized_keys path.",
-            ),
-        });
+        let device = judged.device.to_owned();
+        problems.push(report(&match missing.first() {
+            Some(path) if seen.len() == missing.len() => Problem::NoFile { device, path: path.clone() },
+            _ => Problem::KeyNowhere { device, username: judged.username.to_owned() },
+        }));
     }
     if let Some(configuration) = judged.configuration {
         configuration_findings(judged, configuration, &mut problems, &mut warnings);
@@ -207,71 +194,46 @@ pub(super) fn judge(judged: &Judged<'_>) -> Found {
     }
 }
 
-fn edit_problem(device: &str, file: &FileState, error: &EditError) -> Report {
-    Report {
-        code: error.code().to_owned(),
-        message: format!("On \"{device}\", {}: {error}", file.path),
-        hint: error.hint(),
-        subject: Some(device.to_owned()),
-        field: None,
-    }
+fn report(problem: &Problem) -> Report {
+    Report::of(problem)
 }
 
 /// The problem of a file whose text could not be had; none where it is merely missing.
 fn unreadable(device: &str, file: &FileState) -> Option<Report> {
-    let path = &file.path;
-    let (code, message, hint) = match file.kind {
+    let (device, path) = (device.to_owned(), file.path.clone());
+    Some(report(&match file.kind {
         FileKind::Missing | FileKind::NoDirectory => return None,
-        FileKind::Other | FileKind::UnfollowedLink => (
-            "not-a-regular-file",
-            format!("On \"{device}\", {path} is not a regular file."),
-            "Set the device's authorized_keys path to the file itself.",
-        ),
-        FileKind::Regular if file.too_large => (
-            "file-too-large",
-            format!("On \"{device}\", {path} is larger than 16 MiB."),
-            "Check that the path leads to a file of keys.",
-        ),
-        FileKind::Regular => (
-            "file-unreadable",
-            format!("On \"{device}\", {path} can't be read by the account."),
-            "Give the account the right to read it, or authenticate with another credential.",
-        ),
-    };
-    Some(report(code, message, hint))
+        FileKind::Other | FileKind::UnfollowedLink => Problem::NotRegular { device, path },
+        FileKind::Regular if file.too_large => Problem::TooLarge { device, path },
+        FileKind::Regular => Problem::Unreadable { device, path },
+    }))
 }
 
 /// What would keep a file from being written.
 fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Report>, warnings: &mut Vec<Report>) {
-    let (device, path) = (judged.device, &file.path);
-    let mut problem = |code: &str, what: String, hint: &str| problems.push(report(code, what, hint));
+    let (device, path) = (judged.device.to_owned(), file.path.clone());
+    let mut problem = |problem: &Problem| problems.push(report(problem));
     if file.immutable {
-        let hint = "Take the mark off with chattr -i and chattr -a, then check again.";
-        problem("file-immutable", format!("On \"{device}\", {path} is marked immutable."), hint);
+        problem(&Problem::Immutable { device: device.clone(), path: path.clone() });
     } else if !file.writable && judged.way == Way::Shell {
-        let hint = "Give the account the right to write it, or authenticate with another credential.";
-        problem("file-read-only", format!("On \"{device}\", {path} is read-only for the account."), hint);
+        problem(&Problem::ReadOnly { device: device.clone(), path: path.clone() });
     } else if !file.directory_writable && judged.way == Way::Shell {
-        let hint = "Give the account the right to write its directory, or authenticate with another credential.";
-        problem("directory-not-writable", format!("On \"{device}\", no file can be made beside {path}."), hint);
+        problem(&Problem::DirectoryNotWritable { device: device.clone(), path: path.clone() });
     }
     if file.mount_point {
-        let hint = "Set the device's authorized_keys path to the file that is mounted there.";
-        problem("mount-point", format!("On \"{device}\", {path} is a mount point."), hint);
+        problem(&Problem::MountPoint { device: device.clone(), path: path.clone() });
     }
     if file.link_count.is_some_and(|count| count > 1) {
-        let hint = "Remove the other names of the file; a rename would part them.";
-        problem("metadata-would-change", format!("On \"{device}\", {path} has more than one hard link."), hint);
+        problem(&Problem::HardLinks { device: device.clone(), path: path.clone() });
     }
     if let (Some(owner), Some(uid)) = (file.owner, judged.probe.uid)
         && owner != uid
     {
-        let hint = "Authenticate with the account that owns the file.";
-        problem("metadata-would-change", format!("On \"{device}\", {path} belongs to another account."), hint);
+        problem(&Problem::OtherOwner { device: device.clone(), path: path.clone() });
     }
     let size = file.content.as_ref().map_or(0, Vec::len) as u64;
     if file.free.is_some_and(|free| free < size.saturating_mul(2).saturating_add(8192)) {
-        problem("disk-full", format!("On \"{device}\", the disk that holds {path} is full."), "Free some space there.");
+        problem(&Problem::DiskFull { device: device.clone(), path: path.clone() });
     }
     let strict = judged.configuration.and_then(|configuration| configuration.strict_modes).unwrap_or(true);
     if strict {
@@ -282,22 +244,12 @@ fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Repo
             .iter()
             .find(|directory| directory.path.starts_with(home) && directory.mode.others_may_write());
         if loose_file || loose_directory.is_some() {
-            let at = loose_directory.map_or(path, |directory| &directory.path);
-            let hint =
-                "Take the right to write away from group and others (chmod go-w), or sshd refuses every key in it.";
-            problems.push(report(
-                "strict-modes",
-                format!("On \"{device}\", others may write {at}, so that sshd ignores the file."),
-                hint,
-            ));
+            let at = loose_directory.map_or(&path, |directory| &directory.path);
+            problem(&Problem::Loose { device: device.clone(), path: at.clone() });
         }
     }
     if file.is_outside(&judged.probe.home_resolved) && file.links_followed > 0 {
-        warnings.push(report(
-            "link-out-of-home",
-            format!("On \"{device}\", {} is a link that leads out of the account's home, to {path}.", file.asked),
-            "Make sure that no other device or account shares that file.",
-        ));
+        warnings.push(report(&Problem::LinkOutOfHome { device, asked: file.asked.clone(), path }));
     }
 }
 
@@ -305,17 +257,13 @@ fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Repo
 const MANAGER_MARKS: [&str; 7] = ["puppet", "ansible", "chef", "saltstack", "managed by", "do not edit", "cloud-init"];
 
 fn other_findings(judged: &Judged<'_>, file: &FileState, text: &[u8], warnings: &mut Vec<Report>) {
-    let device = judged.device;
+    let (device, path) = (judged.device.to_owned(), file.path.clone());
     let managed = text.split(|byte| *byte == b'\n').any(|line| {
         let line = String::from_utf8_lossy(line).to_lowercase();
         line.trim_start().starts_with('#') && MANAGER_MARKS.iter().any(|mark| line.contains(mark))
     });
     if managed {
-        warnings.push(report(
-            "managed-file",
-            format!("On \"{device}\", {} bears the mark of a configuration manager.", file.path),
-            "Make sure that it does not put its own copy back, or change the key there.",
-        ));
+        warnings.push(report(&Problem::Managed { device: device.clone(), path: path.clone() }));
     }
     let ours: &[PublicKey] = match judged.goal {
         Goal::Add { old, .. } => old,
@@ -326,11 +274,7 @@ fn other_findings(judged: &Judged<'_>, file: &FileState, text: &[u8], warnings: 
         .into_iter()
         .any(|entry| !ours.iter().any(|key| key.key_type() == entry.key_type && key.blob() == entry.blob));
     if !others {
-        warnings.push(report(
-            "only-key",
-            format!("On \"{device}\", this is the only key in {}.", file.path),
-            "Keep another way in at hand.",
-        ));
+        warnings.push(report(&Problem::OnlyKey { device, path }));
     }
 }
 
@@ -340,13 +284,9 @@ fn configuration_findings(
     problems: &mut Vec<Report>,
     warnings: &mut Vec<Report>,
 ) {
-    let device = judged.device;
+    let device = || judged.device.to_owned();
     if configuration.pubkey_authentication == Some(false) {
-        problems.push(report(
-            "key-login-off",
-            format!("Key login is switched off on \"{device}\" (PubkeyAuthentication no)."),
-            "Switch it on in the device's sshd_config.",
-        ));
+        problems.push(report(&Problem::KeyLoginOff { device: device() }));
     }
     let new = match judged.goal {
         Goal::Add { new, .. } | Goal::Install { new, .. } => Some(*new),
@@ -356,18 +296,11 @@ fn configuration_findings(
         && !configuration.undecided
         && !accepts_algorithm(accepted, new)
     {
-        problems.push(report(
-            "algorithm-not-accepted",
-            format!("The device \"{device}\" accepts no key of the type {}.", new.key_type()),
-            "Choose another algorithm for the new key, or extend PubkeyAcceptedAlgorithms in the device's sshd_config.",
-        ));
+        let key_type = new.key_type().to_owned();
+        problems.push(report(&Problem::AlgorithmNotAccepted { device: device(), key_type }));
     }
     if configuration.authorized_keys_command.as_deref().is_some_and(|command| command != "none") {
-        warnings.push(report(
-            "keys-from-elsewhere",
-            format!("On \"{device}\", keys also come from a program (AuthorizedKeysCommand)."),
-            "If the old key is still accepted at the end, it comes from there.",
-        ));
+        warnings.push(report(&Problem::KeysFromElsewhere { device: device() }));
     }
 }
 

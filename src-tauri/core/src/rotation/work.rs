@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::{
     RotationError, Stage,
     decide::Direction,
-    event::{Event, StageState, What},
+    event::{Event, Said, StageState, What},
 };
 use crate::{
     audit::Action,
@@ -197,8 +197,15 @@ impl Work {
     }
 
     /// Tells the watchers how a stage stands.
-    pub(super) fn stage(&self, device: &str, stage: Stage, state: StageState, detail: impl Into<String>) {
-        self.tell(What::Stage { device: device.to_owned(), stage, state, detail: detail.into() });
+    pub(super) fn stage(&self, device: &str, stage: Stage, state: StageState, said: Said) {
+        let (device, detail) = (device.to_owned(), said.to_string());
+        self.tell(What::Stage { device, stage, state, detail, said: Some(said), error: None });
+    }
+
+    /// Tells the watchers what went wrong in a stage.
+    pub(super) fn trouble(&self, device: &str, stage: Stage, state: StageState, cause: &Report) {
+        let (device, detail) = (device.to_owned(), cause.message.clone());
+        self.tell(What::Stage { device, stage, state, detail, said: None, error: Some(Box::new(cause.clone())) });
     }
 
     fn place(&self, device: Option<DeviceId>, direction: Direction) -> Option<Place> {

@@ -1,5 +1,6 @@
 //! What can go wrong with a vault.
 
+use std::env::consts::OS;
 use std::time::Duration;
 
 use super::ItemName;
@@ -83,16 +84,17 @@ impl VaultError {
 }
 
 impl Explain for VaultError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Locked => "keyring-locked",
-            Self::Missing { .. } | Self::NoCollection => "keyring-missing",
-            Self::Timeout { .. } => "keyring-timeout",
-            Self::ItemExists { .. } => "keyring-item-exists",
-            Self::Mismatch { .. } | Self::Ambiguous { .. } => "keyring-mismatch",
-            Self::NotRemoved { .. } | Self::Failed { .. } => "keyring-failed",
-            Self::NotAnItemName { .. } => "keyring-item-name",
-        }
+    crate::sentences! {
+        Locked with system = OS => "keyring-locked",
+        Missing with system = OS => "keyring-missing",
+        NoCollection with system = OS => "keyring-missing" as "keyring-no-collection",
+        Timeout { limit = limit.as_secs_f32() } => "keyring-timeout",
+        ItemExists { name } => "keyring-item-exists",
+        Mismatch { name } => "keyring-mismatch",
+        Ambiguous { name } => "keyring-mismatch" as "keyring-ambiguous",
+        NotRemoved { name } => "keyring-failed" as "keyring-not-removed",
+        Failed with system = OS => "keyring-failed",
+        NotAnItemName { text = text.escape_debug() } => "keyring-item-name",
     }
 
     fn hint(&self) -> String {

@@ -22,7 +22,10 @@ fn started(change: i64) -> Event {
 
 fn refused(change: i64, device: &str) -> Event {
     let (device, detail) = (device.to_owned(), String::new());
-    event(change, What::Stage { device, stage: Stage::Refuse, state: StageState::Done, detail })
+    event(
+        change,
+        What::Stage { device, stage: Stage::Refuse, state: StageState::Done, detail, said: None, error: None },
+    )
 }
 
 fn changed(change: i64) -> Finished {

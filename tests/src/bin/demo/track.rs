@@ -45,7 +45,7 @@ impl Track {
     /// Takes an event in, and gives it as a line where no rows are drawn.
     pub(crate) fn take(&mut self, event: &Event) -> Option<String> {
         match &event.what {
-            What::Stage { device, stage, state, detail } => {
+            What::Stage { device, stage, state, detail, .. } => {
                 let row = self.rows.iter_mut().find(|row| row.name == *device)?;
                 row.take(*stage, *state);
                 let line = format!("  {device:<10} {:<7} {:<8} {detail}", stage.as_str(), state.as_str());

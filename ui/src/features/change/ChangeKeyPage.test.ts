@@ -9,7 +9,7 @@ import type { Backend } from "../../backend/backend";
 import type { CredentialRow } from "../../generated/CredentialRow";
 import { catalogue } from "../../messages/catalogue.svelte";
 import { shown } from "../changes/shown";
-import { credential } from "../changes/testing";
+import { credential, unreachable, unreachableInPortuguese } from "../changes/testing";
 import ChangeKeyPage from "./ChangeKeyPage.svelte";
 import { checkingBackend, sent, type AskedCheck } from "./testing";
 
@@ -223,4 +223,22 @@ test("the page is no fault to axe, and speaks Portuguese", async () => {
   expect(within(container).getByText(/Trocar a chave de/).textContent).toBe(
     "Trocar a chave de deploy em 3 dispositivos, um por vez, começando por web-1",
   );
+});
+
+test("what a check found is Portuguese as soon as that is chosen, and English for whoever is asked for help", async () => {
+  const user = userEvent.setup();
+  const copy = vi.fn(() => Promise.resolve());
+  const { asked, container } = await open("rotate", credential(), { copy });
+  answer(asked[0], [10], [20, [unreachable]], [30]);
+  await screen.findByText(unreachable.message);
+  catalogue.choose("pt-BR");
+  const { message, hint } = unreachableInPortuguese;
+  expect(await within(container).findByText(message)).toBeTruthy();
+  expect(within(container).getByText(hint)).toBeTruthy();
+  expect(container.textContent).not.toContain(unreachable.message);
+
+  await user.click(screen.getByRole("button", { name: "2: web-2 10.0.0.20, Não está pronto" }));
+  expect(within(await screen.findByRole("alert")).getByText(message)).toBeTruthy();
+  await user.click(screen.getByRole("button", { name: "Copiar detalhes" }));
+  expect(copy).toHaveBeenCalledExactlyOnceWith(expect.stringContaining(unreachable.message));
 });

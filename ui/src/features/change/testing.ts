@@ -5,6 +5,7 @@ import type { ChangeRequest } from "../../generated/ChangeRequest";
 import type { CredentialRow } from "../../generated/CredentialRow";
 import type { DeviceFinding } from "../../generated/DeviceFinding";
 import type { DeviceRow } from "../../generated/DeviceRow";
+import type { Report } from "../../generated/Report";
 import { report } from "../changes/testing";
 
 export function device(id: number): DeviceRow {
@@ -28,7 +29,7 @@ export function device(id: number): DeviceRow {
   };
 }
 
-export function sent(id: number, problems: string[] = [], warnings: string[] = []): DeviceFinding {
+export function sent(id: number, problems: (string | Report)[] = [], warnings: string[] = []): DeviceFinding {
   const path = "/home/deploy/.ssh/authorized_keys";
   return {
     device_id: id,
@@ -38,7 +39,7 @@ export function sent(id: number, problems: string[] = [], warnings: string[] = [
       method: "shell",
       files: [path],
       old_key_lines: 1,
-      problems: problems.map((code) => report(code)),
+      problems: problems.map((problem) => (typeof problem === "string" ? report(problem) : problem)),
       warnings: warnings.map((code) => report(code)),
     },
     files: [

@@ -13,7 +13,17 @@ import type { Event } from "../../generated/Event";
 import { catalogue } from "../../messages/catalogue.svelte";
 import ChangePage from "./ChangePage.svelte";
 import { shown } from "./shown";
-import { finished, page, record, report, stage, started, through } from "./testing";
+import {
+  finished,
+  page,
+  record,
+  report,
+  stage,
+  started,
+  through,
+  unreachable,
+  unreachableInPortuguese,
+} from "./testing";
 
 afterEach(() => {
   catalogue.choose("en");
@@ -155,4 +165,19 @@ test.each([
   expect((await axe.run(container, rules)).violations).toEqual([]);
   catalogue.choose("pt-BR");
   await screen.findByRole("heading", { level: 1, name: "Troca de chave de deploy" });
+});
+
+test("why a device failed is Portuguese while the change runs and when it has ended", async () => {
+  catalogue.choose("pt-BR");
+  await open(page(waiting(2)));
+  const failed = { ...stage(2, "check", "failed", 1, unreachable.message), error: unreachable } as Event;
+  tell(started(0, 2), failed);
+  const { message, hint } = unreachableInPortuguese;
+  expect(await screen.findByTitle(message)).toBeTruthy();
+  await userEvent.click(screen.getByRole("button", { name: /^2: web-2/ }));
+  expect(within(await screen.findByRole("alert")).getByText(hint)).toBeTruthy();
+  tell(finished("failed", [["unchanged"], ["unchanged", unreachable]], 2));
+  const exceptions = await screen.findByRole("region", { name: "1 dispositivo requer atenção" });
+  expect(within(exceptions).getByText(message)).toBeTruthy();
+  expect(exceptions.textContent).not.toContain(unreachable.message);
 });

@@ -26,6 +26,21 @@ export function report(code: string, message = `${code} happened.`): Report {
   return { code, message, hint: `Do something about ${code}.`, subject: null };
 }
 
+/** A report of the core's as it comes: with what other languages fill their sentences with. */
+export const unreachable: Report = {
+  code: "unreachable",
+  message: "The device \"web-2\" can't be reached at 10.0.0.2:22: No route to host.",
+  hint: "Check the address, the network and the device's power, then try again.",
+  subject: "web-2",
+  arguments: { device: "web-2", address: "10.0.0.2:22", source: "No route to host" },
+};
+
+/** The same in Portuguese. */
+export const unreachableInPortuguese = {
+  message: "Não é possível chegar ao dispositivo “web-2” em 10.0.0.2:22: No route to host.",
+  hint: "Verifique o endereço, a rede e se o dispositivo está ligado, e tente novamente.",
+};
+
 export function view(more: Partial<ChangeView> = {}): ChangeView {
   return {
     id: 7,

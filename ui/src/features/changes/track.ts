@@ -13,6 +13,7 @@ import type { DeviceState } from "../../generated/DeviceState";
 import type { Event } from "../../generated/Event";
 import type { Outcome } from "../../generated/Outcome";
 import type { Report } from "../../generated/Report";
+import type { Said } from "../../generated/Said";
 import type { Stage } from "../../generated/Stage";
 import type { StageState } from "../../generated/StageState";
 import type { Strategy } from "../../generated/Strategy";
@@ -37,6 +38,8 @@ export interface Row {
   stage: Stage | null;
   /** What the core says of that stage. */
   detail: string;
+  /** The same for another language; null where it is not known. */
+  said: Said | null;
   error: Report | null;
   /** The keys that it was last seen to accept. */
   accepts: readonly string[];
@@ -142,7 +145,7 @@ export function advance(track: Track, events: readonly Event[]): Track {
   return next;
 }
 
-/** Gives rows that went wrong the causes that the records name: an event has only the sentence. */
+/** Gives rows that went wrong the causes that the records name, where no event named one. */
 export function withCauses(track: Track, records: readonly DeviceRecordView[]): Track {
   const causes = new Map(records.map((record) => [record.device_id, record.error]));
   const rows = track.rows.map((row) => {
@@ -196,6 +199,7 @@ function rowOf(record: DeviceRecordView, index: number, stages: readonly Stage[]
     marks: marksOf(state, record.stage, stages),
     stage: record.stage,
     detail: "",
+    said: null,
     error: record.error,
     accepts: record.accepts,
     at: record.at,
@@ -240,7 +244,7 @@ function marksOf(state: RowState, stage: Stage | null, stages: readonly Stage[])
 function restarted(row: Row): Row {
   if (row.state === "changed" || row.state === "left-out") return row;
   const kept = row.marks.map((mark): Mark => (mark === "done" ? "done" : "waiting"));
-  return { ...row, state: "waiting", marks: kept, stage: null, detail: "", error: null, since: null, worked: 0 };
+  return { ...row, state: "waiting", marks: kept, stage: null, detail: "", said: null, error: null, since: null, worked: 0 };
 }
 
 function staged(row: Row, event: Extract<Event, { event: "stage" }>, stages: readonly Stage[]): Row {
@@ -261,7 +265,8 @@ function staged(row: Row, event: Extract<Event, { event: "stage" }>, stages: rea
     marks,
     stage: event.stage,
     detail: event.detail,
-    error: null,
+    said: event.said ?? null,
+    error: event.error ?? null,
     at: event.at,
     since: runs ? event.at : null,
     worked: row.worked + took,

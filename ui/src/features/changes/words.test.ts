@@ -2,11 +2,13 @@ import { afterEach, expect, test } from "vitest";
 
 import type { ChangeKind } from "../../generated/ChangeKind";
 import type { DeviceState } from "../../generated/DeviceState";
+import type { Event } from "../../generated/Event";
 import type { Outcome } from "../../generated/Outcome";
+import type { Said } from "../../generated/Said";
 import { catalogue } from "../../messages/catalogue.svelte";
-import { page, record, report } from "./testing";
-import { begin } from "./track";
-import { changeState, endSentence, rowWords, whereabouts } from "./words";
+import { page, record, report, stage } from "./testing";
+import { begin, fold, type Row } from "./track";
+import { changeState, endSentence, rowWords, saidWords, whereabouts } from "./words";
 
 afterEach(() => catalogue.choose("en"));
 
@@ -68,4 +70,29 @@ test("a device says what it does, at which stage it failed, and what it accepts"
     "Left out",
     "Accepts both keys",
   ]);
+});
+
+/** The row of a device of whose stage this was told. */
+function row(detail: string, said?: Said): Row {
+  const event = { ...stage(1, "check", "done", 1, detail), ...(said === undefined ? {} : { said }) } as Event;
+  const [first] = fold(page(["waiting"]), [event]).rows;
+  if (first === undefined) throw new Error("the page has no row");
+  return first;
+}
+
+test.each<[Said, string, string]>([
+  [{ what: "connecting" }, "connecting", "conectando"],
+  [{ what: "found", lines: 1, files: 2 }, "1 line in 2 files", "1 linha em 2 arquivos"],
+  [{ what: "added", lines: 0 }, "it stands there already", "ela já está lá"],
+  [{ what: "removed", lines: 3 }, "3 lines", "3 linhas"],
+  [{ what: "old-refused" }, "the old key is refused, the new one logs in", "a chave antiga é recusada, a nova faz login"],
+])("what a stage says of itself is said in both languages: %o", (said, english, portuguese) => {
+  expect(saidWords(row(english, said))).toBe(english);
+  catalogue.choose("pt-BR");
+  expect(saidWords(row(english, said))).toBe(portuguese);
+});
+
+test("what a stage says in words of its own is shown as it is", () => {
+  catalogue.choose("pt-BR");
+  expect(saidWords(row("something new"))).toBe("something new");
 });

@@ -3,7 +3,7 @@ import type { Tone } from "../../components/tone";
 import type { ChangeKind } from "../../generated/ChangeKind";
 import type { ChangeState } from "../../generated/ChangeState";
 import type { Outcome } from "../../generated/Outcome";
-import { t } from "../../messages";
+import { t, type MessageKey } from "../../messages";
 import { list } from "../../messages/format";
 import type { Mark, Row, RowState, Track } from "./track";
 
@@ -47,6 +47,34 @@ const ROW_TONES: Record<RowState, Tone> = {
 export function rowTone(row: Row): Tone {
   return row.state === "unchanged" && row.error !== null ? "danger" : ROW_TONES[row.state];
 }
+
+/** What the core said of the stage that a device is at; in the core's own words where it said no more. */
+export function saidWords(row: Row): string {
+  const { said } = row;
+  if (said === null) return row.detail;
+  switch (said.what) {
+    case "found":
+      return t("changes.saidFound", { lines: said.lines, files: said.files });
+    case "added":
+      return t("changes.saidAdded", { lines: said.lines });
+    case "removed":
+      return t("changes.saidRemoved", { lines: said.lines });
+    default:
+      return t(SAID[said.what]);
+  }
+}
+
+const SAID = {
+  connecting: "changes.saidConnecting",
+  "out-already": "changes.saidOutAlready",
+  adding: "changes.saidAdding",
+  "logging-in": "changes.saidLoggingIn",
+  "logged-in": "changes.saidLoggedIn",
+  removing: "changes.saidRemoving",
+  asking: "changes.saidAsking",
+  "old-refused": "changes.saidOldRefused",
+  refused: "changes.saidRefused",
+} as const satisfies Record<string, MessageKey>;
 
 /** What a device does or how it stands. */
 export function rowWords(row: Row, kind: ChangeKind): string {

@@ -3,6 +3,7 @@ import type { DeviceRow } from "../../generated/DeviceRow";
 import type { NewDevice } from "../../generated/NewDevice";
 import type { Report } from "../../generated/Report";
 import { t } from "../../messages";
+import { told } from "../../messages/told";
 
 /** The fields as they are typed and chosen. */
 export interface Fields {
@@ -75,7 +76,9 @@ export function wrongs(fields: Fields): Wrongs {
 /** Where a report of the core belongs; null where it is about no field of this form. */
 export function wrongOf(report: Report): Wrongs | null {
   const field = report.field ?? "";
-  return NAMES.includes(field) ? { [field]: { error: report.message, hint: report.hint } } : null;
+  if (!NAMES.includes(field)) return null;
+  const { message, hint } = told(report);
+  return { [field]: { error: message, hint } };
 }
 
 /** What is sent. */

@@ -5,6 +5,7 @@ import type { DraftKey } from "../../generated/DraftKey";
 import type { FormSecret } from "../../generated/FormSecret";
 import type { Standing } from "../../generated/Standing";
 import { t, type MessageKey } from "../../messages";
+import { told } from "../../messages/told";
 import { ChosenKey } from "./key.svelte";
 import {
   fieldOf,
@@ -22,7 +23,7 @@ import {
 /** What is wrong with a field, for as long as the field holds what it was said about. */
 interface Problem {
   message: () => string;
-  hint: string | null;
+  hint: () => string | null;
   about: string;
 }
 
@@ -82,7 +83,7 @@ export class FormState {
 
   /** What to do about it. */
   hint(field: FieldName): string | null {
-    return this.#standing(field)?.hint ?? null;
+    return this.#standing(field)?.hint() ?? null;
   }
 
   /** Whether something on the tab is wrong. */
@@ -123,10 +124,11 @@ export class FormState {
       this.error = error;
       return;
     }
-    const { code, message, hint } = error.report;
+    const { report } = error;
+    const { code } = report;
     if (code === "draft-gone") this.key.forget();
     if (code === "authentication-missing") this.#wrong({ auth_with: this.#local("auth_with", "form.chooseAuthentication") });
-    else this.#wrong({ [field]: { message: () => message, hint: hint === "" ? null : hint, about: this.#value(field) } });
+    else this.#wrong({ [field]: { message: () => told(report).message, hint: () => told(report).hint || null, about: this.#value(field) } });
   }
 
   /** The form is left. */
@@ -162,7 +164,7 @@ export class FormState {
   }
 
   #local(field: FieldName, key: MessageKey): Problem {
-    return { message: () => t(key), hint: null, about: this.#value(field) };
+    return { message: () => t(key), hint: () => null, about: this.#value(field) };
   }
 
   /** Shows what is wrong, on the first tab that has it unless the open one does. */

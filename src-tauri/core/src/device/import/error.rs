@@ -66,18 +66,17 @@ pub enum ImportError {
 }
 
 impl Explain for ImportError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotUtf8 { .. } => "csv-not-utf8",
-            Self::Empty => "csv-empty",
-            Self::MissingColumn { .. } => "csv-missing-column",
-            Self::UnknownColumn { .. } => "csv-unknown-column",
-            Self::Cells { .. } | Self::Csv { .. } => "csv-bad-row",
-            Self::Port { .. } => "bad-port",
-            Self::HostKey { .. } => "bad-host-key",
-            Self::Twice { .. } => "name-twice",
-            Self::Changed => "import-changed",
-        }
+    crate::sentences! {
+        NotUtf8 { at } => "csv-not-utf8",
+        Empty => "csv-empty",
+        MissingColumn { column } => "csv-missing-column",
+        UnknownColumn { column } => "csv-unknown-column",
+        Cells { expected, found } => "csv-bad-row",
+        Csv { source } => "csv-bad-row" as "csv-no-csv",
+        Port { given } => "bad-port" as "csv-bad-port",
+        Twice { name, line } => "name-twice",
+        Changed => "import-changed";
+        around HostKey(source: KeyError) {} => "bad-host-key" as "csv-bad-host-key"
     }
 
     fn hint(&self) -> String {

@@ -15,14 +15,14 @@ use tokio::{
 };
 
 use super::Seen;
-use crate::remote::{RemoteError, Target};
+use crate::remote::{During, RemoteError, Target};
 
 /// Opens the connection of the network.
 pub(super) async fn dial(target: &Target, limit: Duration) -> Result<TcpStream, RemoteError> {
     let device = target.name.clone();
     let address = format!("{}:{}", target.address, target.port);
     let stream = match timeout(limit, TcpStream::connect((target.address.as_str(), target.port))).await {
-        Err(_) => return Err(RemoteError::Timeout { device, during: "connecting", after: limit }),
+        Err(_) => return Err(RemoteError::Timeout { device, during: During::Connecting, after: limit }),
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             return Err(RemoteError::ConnectionRefused { device, address });
         }
@@ -50,7 +50,7 @@ pub(super) fn handshake_error(
         }
         russh::Error::IO(_) | russh::Error::Disconnect | russh::Error::HUP => {
             if version_seen.load(Ordering::Relaxed) {
-                RemoteError::Cut { device, during: "the connection was being set up" }
+                RemoteError::Cut { device, during: During::SettingUp }
             } else {
                 RemoteError::TurnedAway { device }
             }

@@ -113,16 +113,14 @@ impl ElevationError {
 }
 
 impl Explain for ElevationError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::AccountName { .. } => "account-name",
-            Self::WrongPassword => "sudo-wrong-password",
-            Self::PasswordNeeded => "sudo-password-needed",
-            Self::NotAllowed => "sudo-not-allowed",
-            Self::TerminalNeeded => "sudo-terminal-needed",
-            Self::UnknownAccount => "account-unknown",
-            Self::NotInstalled => "sudo-missing",
-        }
+    crate::sentences! {
+        AccountName { account = format!("{account:?}") } => "account-name",
+        WrongPassword => "sudo-wrong-password",
+        PasswordNeeded => "sudo-password-needed",
+        NotAllowed => "sudo-not-allowed",
+        TerminalNeeded => "sudo-terminal-needed",
+        UnknownAccount => "account-unknown",
+        NotInstalled => "sudo-missing",
     }
 
     fn hint(&self) -> String {

@@ -188,26 +188,24 @@ pub enum WriteError {
 }
 
 impl Explain for WriteError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoAnswer => "write-unanswered",
-            Self::Stopped => "write-stopped",
-            Self::ChecksumMismatch => "data-incomplete",
-            Self::InputDamaged => "input-damaged",
-            Self::ChangedBySomeoneElse => "changed-by-someone-else",
-            Self::MetadataWouldChange { .. } => "metadata-would-change",
-            Self::DirectoryNotWritable => "directory-not-writable",
-            Self::FileReadOnly => "file-read-only",
-            Self::FileUnreadable => "file-unreadable",
-            Self::Immutable => "file-immutable",
-            Self::DiskFull => "disk-full",
-            Self::TooLate => "write-too-late",
-            Self::NotRegular => "not-a-regular-file",
-            Self::MountPoint => "mount-point",
-            Self::Moved => "file-moved",
-            Self::Missing => "file-missing",
-            Self::Failed { .. } => "write-failed",
-        }
+    crate::sentences! {
+        NoAnswer => "write-unanswered",
+        Stopped => "write-stopped",
+        ChecksumMismatch => "data-incomplete",
+        InputDamaged => "input-damaged",
+        ChangedBySomeoneElse => "changed-by-someone-else" as "write-conflict",
+        MetadataWouldChange { what } => "metadata-would-change",
+        DirectoryNotWritable => "directory-not-writable",
+        FileReadOnly => "file-read-only",
+        FileUnreadable => "file-unreadable" as "write-file-unreadable",
+        Immutable => "file-immutable",
+        DiskFull => "disk-full" as "write-disk-full",
+        TooLate => "write-too-late",
+        NotRegular => "not-a-regular-file" as "write-not-regular",
+        MountPoint => "mount-point",
+        Moved => "file-moved",
+        Missing => "file-missing" as "write-file-missing",
+        Failed { reason } => "write-failed",
     }
 
     fn hint(&self) -> String {

@@ -8,11 +8,11 @@ use russh_sftp::{
 };
 use tokio::time::timeout;
 
-use super::super::{RemoteError, Session, program::DirectoryState};
+use super::super::{During, RemoteError, Session, program::DirectoryState};
 use super::place::path_of;
 
 /// What was under way when a connection ended.
-pub(super) const DURING: &str = "a file was worked on over SFTP";
+pub(super) const DURING: During = During::Sftp;
 
 /// No file of keys is larger.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -118,8 +118,8 @@ impl<'a> Sftp<'a> {
         let (device, username) = (session.target().name.clone(), session.username().to_owned());
         match timeout(stage, raw.init()).await {
             Ok(Ok(version)) if version.version == 3 => Ok(Self { session, raw, extensions: version.extensions }),
-            Err(_) => Err(RemoteError::Timeout { device, during: "SFTP was being opened", after: stage }),
-            Ok(Err(_)) if !session.is_open() => Err(RemoteError::Cut { device, during: "SFTP was being opened" }),
+            Err(_) => Err(RemoteError::Timeout { device, during: During::OpeningSftp, after: stage }),
+            Ok(Err(_)) if !session.is_open() => Err(RemoteError::Cut { device, during: During::OpeningSftp }),
             // A forced command that is no SFTP server, or a version nobody speaks.
             Ok(_) => Err(RemoteError::NoSftp { device, username }),
         }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{DeviceRun, Failure, plural};
+use super::{DeviceRun, Failure};
 use crate::authorized_keys;
 use crate::journal::{DeviceState, Kind, WriteKind};
 use crate::remote::files::Files;
 use crate::rotation::decide::{Direction, Standing};
-use crate::rotation::event::StageState;
+use crate::rotation::event::{Said, StageState};
 use crate::rotation::finding::{key, keys};
 use crate::rotation::work::VersionKey;
 use crate::rotation::{Stage, finding};
@@ -21,7 +21,7 @@ impl DeviceRun {
         };
         self.standing = Standing::Touched;
         self.begin(Stage::Add).await?;
-        work.stage(self.name(), Stage::Add, StageState::Running, "writing the new key's line");
+        work.stage(self.name(), Stage::Add, StageState::Running, Said::Adding);
         let older = work.older.clone();
         let public = new.public.clone();
         let line = finding::installed_line(&public, work.options.as_deref());
@@ -38,9 +38,7 @@ impl DeviceRun {
             Err(failure) => Err(failure),
         };
         let added = self.told(Stage::Add, written)?;
-        let detail =
-            if added == 0 { "it stands there already".to_owned() } else { format!("{added} line{}", plural(added)) };
-        work.stage(self.name(), Stage::Add, StageState::Done, detail);
+        work.stage(self.name(), Stage::Add, StageState::Done, Said::Added { lines: added });
         work.audit("stage-add", self.name(), None).await;
         self.prove(&new).await
     }
@@ -62,7 +60,7 @@ impl DeviceRun {
     async fn prove(&mut self, new: &VersionKey) -> Result<(), Failure> {
         let work = Arc::clone(&self.work);
         self.begin(Stage::Prove).await?;
-        work.stage(self.name(), Stage::Prove, StageState::Running, "logging in with the new key");
+        work.stage(self.name(), Stage::Prove, StageState::Running, Said::LoggingIn);
         let session = self.login(new, Direction::Forward).await;
         let session = self.told(Stage::Prove, session)?;
         self.proving = Some(session);
@@ -74,7 +72,7 @@ impl DeviceRun {
             self.note_accepts(old, true);
         }
         self.save(None).await?;
-        work.stage(self.name(), Stage::Prove, StageState::Done, "the new key logs in");
+        work.stage(self.name(), Stage::Prove, StageState::Done, Said::LoggedIn);
         Ok(())
     }
 }

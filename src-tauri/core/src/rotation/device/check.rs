@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{DeviceRun, Failure, plural};
+use super::{DeviceRun, Failure};
 use crate::error::Report;
 use crate::journal::Kind;
 use crate::remote::files::{FileError, Files, Way};
 use crate::remote::program::ProgramError;
 use crate::remote::{RemoteError, sshd_config};
+use crate::rotation::Problem;
 use crate::rotation::Stage;
 use crate::rotation::decide::Standing;
-use crate::rotation::event::StageState;
+use crate::rotation::event::{Said, StageState};
 use crate::rotation::finding::{Finding, Found, Goal, Judged, judge};
 use crate::rotation::work::Authentication;
 
@@ -18,7 +19,7 @@ impl DeviceRun {
     /// Connects, authenticates, finds and reads the files, and predicts what could fail. Nothing is written.
     pub(in crate::rotation) async fn check(&mut self) -> Result<(), Failure> {
         let work = Arc::clone(&self.work);
-        work.stage(self.name(), Stage::Check, StageState::Running, "connecting");
+        work.stage(self.name(), Stage::Check, StageState::Running, Said::Connecting);
         let checked = self.look().await;
         let found = match checked {
             Ok(found) => found,
@@ -29,7 +30,7 @@ impl DeviceRun {
                     && self.standing == Standing::Removing
                     && cause.code == "authentication-refused" =>
             {
-                work.stage(self.name(), Stage::Check, StageState::Done, "the key does not log in any more");
+                work.stage(self.name(), Stage::Check, StageState::Done, Said::OutAlready);
                 return Ok(());
             }
             Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
@@ -47,8 +48,7 @@ impl DeviceRun {
                 if self.standing == Standing::Waiting {
                     self.standing = Standing::Checked;
                 }
-                let detail = format!("{lines} line{} in {files} file{}", plural(lines), plural(files));
-                work.stage(self.name(), Stage::Check, StageState::Done, detail);
+                work.stage(self.name(), Stage::Check, StageState::Done, Said::Found { lines, files });
                 Ok(())
             }
         }
@@ -73,13 +73,7 @@ impl DeviceRun {
     async fn look(&mut self) -> Result<Found, Failure> {
         // Whoever switched it on since wants it to be retried.
         if !self.snapshot.enabled && !self.work.is_enabled(self.snapshot.id).await? {
-            return Err(Failure::Cause(Report {
-                code: "device-disabled".into(),
-                message: format!("The device \"{}\" is disabled.", self.name()),
-                hint: "Switch it on, or take it off the credential.".into(),
-                subject: Some(self.name().to_owned()),
-                field: None,
-            }));
+            return Err(Problem::Disabled { device: self.name().to_owned() }.into());
         }
         self.enter().await?;
         let paths: Vec<String> = self.snapshot.authorized_keys_path.iter().cloned().collect();
@@ -170,17 +164,8 @@ impl DeviceRun {
                 && other.current_key().is_some_and(|key| key.public_key.blob() == old.public.blob())
         });
         if let Some(other) = sharing {
-            found.finding.problems.push(Report {
-                code: "same-key-elsewhere".into(),
-                message: format!(
-                    "On \"{}\", the credential \"{}\" logs in to the same account with the same key.",
-                    self.name(),
-                    other.name
-                ),
-                hint: "Take the device off one of the two credentials, or make them one.".into(),
-                subject: Some(self.name().to_owned()),
-                field: None,
-            });
+            let (device, credential) = (self.name().to_owned(), other.name.clone());
+            found.finding.problems.push(Report::of(&Problem::SameKeyElsewhere { device, credential }));
             found.finding.ready = false;
         }
         Ok(())
@@ -232,18 +217,10 @@ impl DeviceRun {
         let sftp = self.reach(Way::Sftp);
         match Files::new(session, &sftp).probe(paths).await {
             Ok(probe) => Ok((probe, Way::Sftp)),
-            Err(FileError::Remote(RemoteError::NoSftp { .. })) => Err(Failure::Cause(Report {
-                code: "shell-and-sftp-unusable".into(),
-                message: format!(
-                    "The account \"{}\" on \"{}\" has neither shell nor SFTP.",
-                    session.username(),
-                    self.name()
-                ),
-                hint: "Change the key through another credential, or take the forced command or nologin shell away."
-                    .into(),
-                subject: Some(self.name().to_owned()),
-                field: None,
-            })),
+            Err(FileError::Remote(RemoteError::NoSftp { .. })) => {
+                let (device, username) = (self.name().to_owned(), session.username().to_owned());
+                Err(Problem::NoWayToFiles { device, username }.into())
+            }
             Err(error) => Err(error.into()),
         }
     }

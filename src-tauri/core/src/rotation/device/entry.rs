@@ -11,6 +11,7 @@ use crate::error::Report;
 use crate::journal::{DeviceState, Proof};
 use crate::remote::files::{Reach, Way};
 use crate::remote::{Answer, Connection, Entry, LogIn, RemoteError, Secret, Session, Unknown};
+use crate::rotation::Problem;
 use crate::rotation::Work;
 use crate::rotation::decide::Direction;
 use crate::rotation::work::{Authentication, VersionKey, answered, unanswered};
@@ -112,13 +113,8 @@ impl DeviceRun {
             let mut connection = self.connect(work).await?;
             let methods = connection.methods(username).await?;
             if wants_key && !methods.contains(&russh::MethodKind::PublicKey) {
-                return Err(Failure::Cause(Report {
-                    code: "key-login-off".into(),
-                    message: format!("The device \"{}\" offers no key login to \"{username}\".", self.name()),
-                    hint: "Switch PubkeyAuthentication on in the device's sshd_config.".into(),
-                    subject: Some(self.name().to_owned()),
-                    field: None,
-                }));
+                let (device, username) = (self.name().to_owned(), username.to_owned());
+                return Err(Problem::KeyLoginNotOffered { device, username }.into());
             }
             match connection.enter(username, left).await? {
                 Entry::Entered(session, _) => return Ok(*session),
@@ -133,13 +129,7 @@ impl DeviceRun {
     }
 
     pub(super) fn nothing_open(&self) -> Report {
-        Report {
-            code: "connection-cut".into(),
-            message: format!("The connection to \"{}\" is gone.", self.name()),
-            hint: "Check the network to the device, then try again.".into(),
-            subject: Some(self.name().to_owned()),
-            field: None,
-        }
+        Report::of(&Problem::ConnectionGone { device: self.name().to_owned() })
     }
 
     /// A real login with one version of the key; unknown answers are asked for again.
@@ -206,19 +196,11 @@ impl DeviceRun {
                 username: self.work.username.clone(),
             });
         }
-        Report {
-            code: "key-refused".into(),
-            message: format!(
-                "The device \"{}\" refuses the key {} of \"{}\", although its line stands in the file.",
-                self.name(),
-                version.fingerprint(),
-                self.work.username
-            ),
-            hint: "Look at sshd's log there: StrictModes, PubkeyAcceptedAlgorithms and from= are the usual causes."
-                .into(),
-            subject: Some(self.name().to_owned()),
-            field: None,
-        }
+        Report::of(&Problem::KeyRefused {
+            device: self.name().to_owned(),
+            fingerprint: version.fingerprint(),
+            username: self.work.username.clone(),
+        })
     }
 
     /// Ends a connection on which something was refused with a login, so that our address gathers no penalty.

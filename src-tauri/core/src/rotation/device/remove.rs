@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{DeviceRun, Failure, plural};
+use super::{DeviceRun, Failure};
 use crate::authorized_keys;
 use crate::error::Report;
 use crate::journal::{DeviceState, Kind, Proof, WriteKind};
 use crate::remote::{Answer, LogIn};
+use crate::rotation::Problem;
 use crate::rotation::Stage;
 use crate::rotation::decide::{Direction, Standing};
-use crate::rotation::event::StageState;
+use crate::rotation::event::{Said, StageState};
 use crate::rotation::finding::{key, keys};
 use crate::rotation::work::{answered, unanswered};
 
@@ -25,7 +26,7 @@ impl DeviceRun {
         let work = Arc::clone(&self.work);
         let uninstall = work.kind == Kind::Uninstall;
         self.begin(Stage::Remove).await?;
-        work.stage(self.name(), Stage::Remove, StageState::Running, "taking the old key's line out");
+        work.stage(self.name(), Stage::Remove, StageState::Running, Said::Removing);
         if !uninstall {
             let proven = self.prove_afresh().await;
             self.told(Stage::Remove, proven)?;
@@ -48,9 +49,7 @@ impl DeviceRun {
             written => written,
         };
         let removed = self.told(Stage::Remove, written)?;
-        let detail =
-            if removed == 0 { "it is out already".to_owned() } else { format!("{removed} line{}", plural(removed)) };
-        work.stage(self.name(), Stage::Remove, StageState::Done, detail);
+        work.stage(self.name(), Stage::Remove, StageState::Done, Said::Removed { lines: removed });
         work.audit("stage-remove", self.name(), None).await;
         self.refuse().await
     }
@@ -77,7 +76,7 @@ impl DeviceRun {
     async fn refuse(&mut self) -> Result<(), Failure> {
         let work = Arc::clone(&self.work);
         self.begin(Stage::Refuse).await?;
-        work.stage(self.name(), Stage::Refuse, StageState::Running, "asking for the old key");
+        work.stage(self.name(), Stage::Refuse, StageState::Running, Said::Asking);
         let mut pauses = work.pauses().into_iter();
         let verdict = loop {
             let asked = self.refuse_once().await;
@@ -86,7 +85,7 @@ impl DeviceRun {
                 Err(unknown) => match pauses.next() {
                     Some(pause) => sleep(pause).await,
                     None => {
-                        work.stage(self.name(), Stage::Refuse, StageState::Unknown, unknown.message.clone());
+                        work.trouble(self.name(), Stage::Refuse, StageState::Unknown, &unknown);
                         return Err(Failure::NotProven(unknown));
                     }
                 },
@@ -97,31 +96,18 @@ impl DeviceRun {
                 self.standing = Standing::Changed;
                 self.state = DeviceState::Changed;
                 self.save(None).await?;
-                let detail = match work.new {
-                    Some(_) => "the old key is refused, the new one logs in",
-                    None => "the key is refused",
-                };
-                work.stage(self.name(), Stage::Refuse, StageState::Done, detail);
+                let said = if work.new.is_some() { Said::OldRefused } else { Said::Refused };
+                work.stage(self.name(), Stage::Refuse, StageState::Done, said);
                 self.close().await;
                 Ok(())
             }
             Verdict::OldAccepted => {
-                let cause = Report {
-                    code: "old-key-accepted".into(),
-                    message: format!(
-                        "The device \"{}\" still accepts the old key after its line was taken out.",
-                        self.name()
-                    ),
-                    hint: "Look for a second file (AuthorizedKeysFile), an AuthorizedKeysCommand, or another writer."
-                        .into(),
-                    subject: Some(self.name().to_owned()),
-                    field: None,
-                };
-                work.stage(self.name(), Stage::Refuse, StageState::Failed, cause.message.clone());
+                let cause = Report::of(&Problem::OldKeyAccepted { device: self.name().to_owned() });
+                work.trouble(self.name(), Stage::Refuse, StageState::Failed, &cause);
                 Err(Failure::OldKeyAccepted(cause))
             }
             Verdict::NewRefused(cause) => {
-                work.stage(self.name(), Stage::Refuse, StageState::Failed, cause.message.clone());
+                work.trouble(self.name(), Stage::Refuse, StageState::Failed, &cause);
                 self.put_back().await?;
                 Err(Failure::Cause(cause))
             }

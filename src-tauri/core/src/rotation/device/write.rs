@@ -8,10 +8,11 @@ use tokio::time::sleep;
 
 use super::{DeviceRun, Failure};
 use crate::authorized_keys::{Edit, EditError};
-use crate::error::{Explain, Report};
+use crate::error::Report;
 use crate::journal::{Bytes, Effect, EffectResult, Kind, Write, WriteKind};
 use crate::remote::files::{FileError, Files, Way};
 use crate::remote::{Session, Unknown};
+use crate::rotation::Problem;
 use crate::rotation::decide::Direction;
 use crate::rotation::work::Authentication;
 use crate::{authorized_keys, journal};
@@ -96,14 +97,10 @@ impl DeviceRun {
             Ok(file) => file,
             Err(error) => return Ok(Err(error)),
         };
-        let planned = edit(&file.bytes).map_err(|error| {
-            Failure::Cause(Report {
-                code: error.code().to_owned(),
-                message: format!("On \"{}\", {path}: {error}", self.name()),
-                hint: error.hint(),
-                subject: Some(self.name().to_owned()),
-                field: None,
-            })
+        let planned = edit(&file.bytes).map_err(|source| Problem::Edit {
+            device: self.name().to_owned(),
+            path: path.to_owned(),
+            source,
         })?;
         if planned.changes_nothing() {
             return Ok(Ok(()));

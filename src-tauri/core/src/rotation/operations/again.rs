@@ -12,7 +12,7 @@ use crate::{
     journal::{self, Change, ChangeId, ChangeState, JournalError, Kind},
     keywheel::Keywheel,
     rotation::{
-        Finished, RotationError, Watch, changes,
+        Finished, NotUndoable, RotationError, Watch, changes,
         decide::{Direction, Standing},
         driver::Driver,
         plan::{Outline, WorkPlan},
@@ -183,7 +183,7 @@ impl Keywheel {
         let change = self.find_change(id).await?;
         let forbidden = |reason| RotationError::NoUndo { id, reason };
         if change.state != ChangeState::Changed || !matches!(change.kind, Kind::Rotate | Kind::Undo) {
-            return Err(forbidden("it is no key change that has ended with every device changed").into());
+            return Err(forbidden(NotUndoable::NotChanged).into());
         }
         let credential = self.credential_of_change(change.credential).await?;
         let _locks = self.locks(&credential, &change.snapshot)?;
@@ -195,17 +195,17 @@ impl Keywheel {
             .into_iter()
             .find(changes::stands);
         if newest.is_some_and(|newest| newest.id != id) {
-            return Err(forbidden("a newer change stands").into());
+            return Err(forbidden(NotUndoable::NotNewest).into());
         }
         self.refuse_open_change(&credential).await?;
         let (Some(from), Some(to)) = (change.from_version, change.to_version) else {
-            return Err(forbidden("it has no version before").into());
+            return Err(forbidden(NotUndoable::NoVersion).into());
         };
         let days = self.settings().await?.days_of_undo;
         let ended = change.ended.unwrap_or(change.started);
         let limit = jiff::SignedDuration::from_hours(24 * i64::from(days));
         if days == 0 || self.now().duration_since(ended) > limit {
-            return Err(forbidden("its days of undo are over").into());
+            return Err(forbidden(NotUndoable::Over).into());
         }
         self.vault().check().await?;
         let new = self.version_key(&credential, from).await?;

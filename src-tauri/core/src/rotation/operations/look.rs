@@ -22,7 +22,7 @@ use crate::{
     key::{Algorithm, PrivateKey},
     keywheel::Keywheel,
     rotation::{
-        Conditions, Finding, Stage,
+        Conditions, Finding, Problem, Stage,
         conditions::{Entered, conditions},
         device::DeviceRun,
         event::{Event, What},
@@ -364,13 +364,7 @@ impl Keywheel {
 }
 
 fn same_device(device: &str, twin: &str) -> Report {
-    Report {
-        code: "same-device".into(),
-        message: format!("\"{device}\" has the same address and port as \"{twin}\"."),
-        hint: "Both are one device for the change; take one of them off the credential.".into(),
-        subject: Some(device.to_owned()),
-        field: None,
-    }
+    Report::of(&Problem::SameDevice { device: device.to_owned(), twin: twin.to_owned() })
 }
 
 /// The devices that are reached just as an earlier one is, with that one's name.
