@@ -6,6 +6,7 @@
 //! - `device`: the stages of one device, done and proven
 //! - [`finding`]: what `check` finds and predicts; `conditions`: what it says of what must hold
 //! - `plan`, `work`: what a change goes by, and what its devices share
+//! - `other_keys`: whose keys also stand in the files
 //! - [`event`]: what a change tells those who watch it
 
 pub mod accepts;
@@ -18,6 +19,7 @@ mod error;
 pub mod event;
 pub mod finding;
 pub mod operations;
+mod other_keys;
 mod plan;
 mod work;
 
@@ -27,8 +29,10 @@ pub use self::{
     error::RotationError,
     finding::Finding,
     operations::{
-        ConnectWith, DeviceFinding, Draft, DraftKey, FileDiff, Install, Look, Purpose, Rotate, Subject, Uninstall,
+        ConnectWith, Destruction, DeviceFinding, Draft, DraftKey, FileDiff, Held, Install, Look, Patience, Purpose,
+        Rotate, Subject, Uninstall,
     },
+    other_keys::{OtherKey, Seen},
 };
 use self::{driver::Driver, work::Work};
 use crate::catalogue::words;

@@ -79,6 +79,7 @@ mod tests {
             field: None,
         };
         Finding {
+            other_keys: Vec::new(),
             device: "web-1".to_owned(),
             ready: codes.is_empty(),
             method: None,

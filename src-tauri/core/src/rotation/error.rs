@@ -58,9 +58,25 @@ pub enum RotationError {
         /// The change.
         id: ChangeId,
     },
-    /// The strategy has to be asked for in another way.
-    #[error("The strategy \"emergency\" is not available yet.")]
-    NoEmergency,
+    /// A compromised key was to be put back.
+    #[error("The change {id} is an emergency: its old key is compromised and is never put back.")]
+    NeverPutBack {
+        /// The change.
+        id: ChangeId,
+    },
+    /// An emergency goes past every failure, and something else was asked for.
+    #[error("The strategy \"emergency\" goes on past every device that fails, and never back.")]
+    EmergencyGoesOn,
+    /// A device can be given up only by an emergency change that has brought another one onto the new key.
+    #[error("The device \"{device}\" can't be given up by the change {id}: {reason}.")]
+    NotGivenUp {
+        /// The device's name.
+        device: String,
+        /// The change.
+        id: ChangeId,
+        /// Why not.
+        reason: &'static str,
+    },
     /// A device that was named is not one of the credential's.
     #[error("The device \"{device}\" is not one of the credential's.")]
     NotItsDevice {
@@ -123,7 +139,9 @@ impl Explain for RotationError {
             Self::NoJumpCredential { .. } => "no-jump-credential",
             Self::NoUndo { .. } => "no-undo",
             Self::NoWayBack { .. } => "no-way-back",
-            Self::NoEmergency => "not-available",
+            Self::NeverPutBack { .. } => "never-put-back",
+            Self::EmergencyGoesOn => "emergency-goes-on",
+            Self::NotGivenUp { .. } => "not-given-up",
             Self::NotItsDevice { .. } => "not-its-device",
             Self::OriginalLeftOut { .. } => "original-left-out",
             Self::LeftOut { .. } => "left-out",
@@ -149,7 +167,11 @@ impl Explain for RotationError {
             Self::NoWayBack { id } => {
                 format!("Go on with `keywheel change retry {id}`; put the key on again with `keywheel install`.")
             }
-            Self::NoEmergency => "Use two-phase or device-by-device.".into(),
+            Self::NeverPutBack { id } => {
+                format!("Go forward with `keywheel change resume {id}` or `keywheel change retry {id}`.")
+            }
+            Self::EmergencyGoesOn => "Leave out what a failing device leads to.".into(),
+            Self::NotGivenUp { id, .. } => format!("See what is where with `keywheel change show {id}`."),
             Self::NotItsDevice { .. } => "See its devices with `keywheel credential show`.".into(),
             Self::OriginalLeftOut { .. } => "Make it ready, or give the credential another original device.".into(),
             Self::LeftOut { .. } => "Use \"Retry failed\" to bring it onto the new key.".into(),
@@ -171,14 +193,16 @@ impl Explain for RotationError {
             | Self::AuthWithItself { credential } => Some(credential.clone()),
             Self::NoJumpCredential { device, .. }
             | Self::StageFailed { device, .. }
+            | Self::NotGivenUp { device, .. }
             | Self::OriginalLeftOut { device }
             | Self::LeftOut { device }
             | Self::NotItsDevice { device } => Some(device.clone()),
             Self::NoUndo { id, .. }
             | Self::NoWayBack { id }
+            | Self::NeverPutBack { id }
             | Self::NotEverywhere { id, .. }
             | Self::Interrupted { id, .. } => Some(id.to_string()),
-            Self::NoEmergency => None,
+            Self::EmergencyGoesOn => None,
         }
     }
 
@@ -186,6 +210,8 @@ impl Explain for RotationError {
         match self {
             Self::NoUndo { .. }
             | Self::NoWayBack { .. }
+            | Self::NeverPutBack { .. }
+            | Self::NotGivenUp { .. }
             | Self::Disabled { .. }
             | Self::LeftOut { .. }
             | Self::NotEverywhere { .. }

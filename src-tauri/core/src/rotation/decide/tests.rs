@@ -68,9 +68,8 @@ impl Simulation {
                     self.facts.stored = true;
                 }
                 Next::PassNoReturn => {
-                    let accepts = |device: &DeviceFacts| {
-                        matches!(device.standing, Standing::Proven | Standing::Changed)
-                    };
+                    let accepts =
+                        |device: &DeviceFacts| matches!(device.standing, Standing::Proven | Standing::Changed);
                     let proven = match self.facts.strategy {
                         Strategy::Emergency => self.facts.devices.iter().any(accepts),
                         _ => accepts(&self.facts.devices[0]),
