@@ -40,6 +40,7 @@ export function sent(id: number, problems: string[] = [], warnings: string[] = [
       old_key_lines: 1,
       problems: problems.map((code) => report(code)),
       warnings: warnings.map((code) => report(code)),
+      other_keys: [],
     },
     files: [
       {
