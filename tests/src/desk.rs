@@ -1,12 +1,12 @@
 //! An administrator's desk for tests: a data directory, a vault in memory, and the devices of a fleet, pinned.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use keywheel_core::{
     Keywheel,
     audit::Actor,
     catalogue::{Credential, DeviceId},
-    clock::SystemClock,
+    clock::{Clock, SystemClock, Timestamp},
     credential::{NewCredential, NewSecret},
     device::{NewDevice, Pinned},
     key::{PrivateKey, PublicKey},
@@ -75,6 +75,16 @@ impl Desk {
     /// The database can't be opened.
     pub fn reopen(&self) -> Result<Keywheel, Trouble> {
         open(self.dir.path().join("data"), &self.vault)
+    }
+
+    /// Opens the same data directory anew, so much later.
+    ///
+    /// # Errors
+    ///
+    /// The database can't be opened.
+    pub fn reopen_later(&self, by: Duration) -> Result<Keywheel, Trouble> {
+        let vault: Arc<dyn Vault> = Arc::new(self.vault.clone());
+        Ok(Keywheel::open(&self.dir.path().join("data"), vault, Arc::new(Ahead(by)), Actor::named("tester"))?)
     }
 
     /// Adds a device and pins the host keys it really has.
@@ -154,6 +164,16 @@ impl Desk {
         let key = self.keywheel.read_key(&credential, known).await?;
         let text = key.write_openssh(None)?;
         Ok(self.client.key_file(&format!("{}-{version}", credential.id), &text)?)
+    }
+}
+
+/// A clock that is ahead of this machine's.
+#[derive(Debug)]
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + self.0
     }
 }
 

@@ -18,6 +18,8 @@ mod cli;
 mod demo;
 #[path = "all/embedded.rs"]
 mod embedded;
+#[path = "all/emergency.rs"]
+mod emergency;
 #[path = "all/faults.rs"]
 mod faults;
 #[path = "all/fleet.rs"]

@@ -15,6 +15,8 @@ mod boundary;
 mod change;
 #[path = "window/crowd.rs"]
 mod crowd;
+#[path = "window/emergency.rs"]
+mod emergency;
 #[path = "window/first_change.rs"]
 mod first_change;
 #[path = "window/interrupted.rs"]

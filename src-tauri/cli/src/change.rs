@@ -3,12 +3,13 @@
 use clap::Subcommand;
 use keywheel_core::error::Report;
 use keywheel_core::journal::{ChangeId, ChangeState, JournalError};
-use keywheel_core::rotation::changes::{ChangeDetails, ChangeView, Step};
+use keywheel_core::rotation::changes::{ChangeDetails, ChangeView, DeviceRecordView, Step};
+use keywheel_core::rotation::{Patience, Strategy};
 
 use crate::check::reported;
 use crate::error::{Asked, Ending, Failure};
 use crate::output::{fields, or_dash, printable, table, time};
-use crate::rotate::follow;
+use crate::rotate::{emergency, follow, follow_patiently};
 use crate::shell::Shell;
 
 /// What is to be done with changes.
@@ -40,6 +41,9 @@ pub(crate) enum ChangeCommand {
     Retry {
         /// The change's ID
         id: i64,
+        /// Give this device up: a compromised key is destroyed though the device was not seen to refuse it
+        #[arg(long, value_name = "DEVICE")]
+        give_up: Vec<String>,
     },
     /// Change the key back to the version before
     Undo {
@@ -68,13 +72,22 @@ pub(crate) async fn run(shell: &Shell, command: ChangeCommand) -> Result<Ending,
         ChangeCommand::Run { id } => not_scheduled(&keywheel, id, "run").await,
         ChangeCommand::Cancel { id } => not_scheduled(&keywheel, id, "cancelled").await,
         ChangeCommand::Resume { id } => {
-            follow(shell, &keywheel, Asked::Change, |watch| keywheel.resume(ChangeId(id), watch)).await
+            let resumed = |watch| keywheel.resume(ChangeId(id), watch);
+            follow_patiently(shell, &keywheel, Asked::Change, Patience::Waits, resumed).await
         }
         ChangeCommand::RollBack { id } => {
             follow(shell, &keywheel, Asked::RollBack, |watch| keywheel.roll_back(ChangeId(id), watch)).await
         }
-        ChangeCommand::Retry { id } => {
-            follow(shell, &keywheel, Asked::Change, |watch| keywheel.retry(ChangeId(id), watch)).await
+        ChangeCommand::Retry { id, give_up } => {
+            for device in &give_up {
+                keywheel.give_up_device(ChangeId(id), device).await?;
+            }
+            if !give_up.is_empty() && keywheel.find_change(ChangeId(id)).await?.state == ChangeState::Changed {
+                emergency::let_go_now(shell, &keywheel).await;
+                return Ok(Ending::Done);
+            }
+            let retried = |watch| keywheel.retry(ChangeId(id), watch);
+            follow_patiently(shell, &keywheel, Asked::Change, Patience::Waits, retried).await
         }
         ChangeCommand::Undo { id } => {
             follow(shell, &keywheel, Asked::Change, |watch| keywheel.undo(ChangeId(id), watch)).await
@@ -122,6 +135,7 @@ fn text(details: &ChangeDetails) -> String {
         ("old key", or_dash(details.old_fingerprint.as_ref())),
         ("new key", or_dash(details.new_fingerprint.as_ref())),
     ]);
+    let given_up = |record: &DeviceRecordView| if record.given_up { " (given up)" } else { "" };
     let rows = details.records.iter().map(|record| {
         let accepts = record.accepts.iter().map(|fingerprint| match fingerprint {
             key if Some(key) == details.new_fingerprint.as_ref() => "new key".to_owned(),
@@ -132,7 +146,7 @@ fn text(details: &ChangeDetails) -> String {
         let error = record.error.as_ref().map(|error| &error.code);
         vec![
             record.device.clone(),
-            record.state.to_string(),
+            format!("{}{}", record.state, given_up(record)),
             or_dash(record.stage.as_ref()),
             crate::output::list(&accepts),
             or_dash(error),
@@ -142,6 +156,10 @@ fn text(details: &ChangeDetails) -> String {
     text.push_str(&table(&["device", "state", "stage", "accepts", "error"], rows.collect()));
     for record in &details.records {
         text.push_str(&record.error.as_ref().map(|error| problem(&record.device, error)).unwrap_or_default());
+    }
+    if change.strategy == Strategy::Emergency {
+        text.push('\n');
+        text.push_str(&emergency::aftermath(details));
     }
     if let Some(error) = &details.error {
         text.push_str(&reported("cause", error));

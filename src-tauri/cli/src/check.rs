@@ -77,6 +77,7 @@ mod tests {
             old_key_lines: usize::from(ready),
             problems: if ready { Vec::new() } else { vec![problem] },
             warnings: Vec::new(),
+            other_keys: Vec::new(),
         }
     }
 
@@ -85,7 +86,7 @@ mod tests {
         let line = serde_json::to_value(finding(true)).unwrap();
         let design = serde_json::json!({
             "device": "web-1", "ready": true, "method": "shell", "files": ["/home/deploy/.ssh/authorized_keys"],
-            "old_key_lines": 1, "problems": [], "warnings": []
+            "old_key_lines": 1, "problems": [], "warnings": [], "other_keys": []
         });
         assert_eq!(line, design);
         let problem = &serde_json::to_value(finding(false)).unwrap()["problems"][0];

@@ -324,7 +324,9 @@ async fn history(shell: &Shell, keywheel: &Keywheel, name: &str) -> Result<(), F
     }
     let version = |version: &KeyVersionView| {
         let (algorithm, created) = (version.algorithm.to_string(), time(&version.created));
-        vec![version.version.to_string(), version.state.to_string(), algorithm, version.fingerprint.clone(), created]
+        let state =
+            if version.compromised { format!("{} (compromised)", version.state) } else { version.state.to_string() };
+        vec![version.version.to_string(), state, algorithm, version.fingerprint.clone(), created]
     };
     let header = ["version", "state", "algorithm", "fingerprint", "made"];
     shell.output().data(&table(&header, view.key_versions.iter().map(version).collect()));

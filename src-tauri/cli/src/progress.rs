@@ -11,6 +11,7 @@ use terminal_size::{Height, Width};
 
 use crate::output::{Form, Output, is_coloured, is_lively, on_one_line, painted, printable};
 use crate::rotate::Told;
+use crate::rotate::emergency::other_keys;
 
 /// Shows events as they come.
 pub(crate) struct Progress {
@@ -64,7 +65,11 @@ impl Progress {
                 let coloured = is_coloured(&io::stdout());
                 self.output.data(&format!("{}{}", printable(&head), shown_diff(diff, coloured)));
             }
-            What::Finished { .. } => {}
+            // A change tells them at its end, with what its devices came to; a dry run has no other end.
+            What::OtherKeys { device, keys, .. } if event.change == 0 && !keys.is_empty() => {
+                self.output.data(&printable(&format!("Other keys in the files of\n{}", other_keys(device, keys))));
+            }
+            What::OtherKeys { .. } | What::Finished { .. } => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! `keywheel rotate`, `install` and `uninstall`: changes, and following them to their end.
 
+pub(crate) mod emergency;
 mod signals;
 
 use std::sync::{Arc, mpsc};
@@ -10,7 +11,9 @@ use keywheel_core::journal::{ChangeId, ChangeState, DeviceState};
 use keywheel_core::rotation::changes::Step;
 use keywheel_core::rotation::decide::Outcome;
 use keywheel_core::rotation::event::Event;
-use keywheel_core::rotation::{ConnectWith, Finished, Install, Rotate, RotationError, Uninstall, Watch};
+use keywheel_core::rotation::{
+    ConnectWith, Finished, Install, Patience, Rotate, RotationError, Strategy, Uninstall, Watch,
+};
 use keywheel_core::{Error, Keywheel};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -29,10 +32,15 @@ use crate::{change, check, credential};
     after_help = "The new key is added and proven by a login on every device before the old one is removed anywhere
 (two-phase), or device after device (device-by-device). Several credentials are changed one after the other.
 
+Where the key is compromised (emergency), the change goes device after device past every failure, and never back: no
+device gets the old key back, and there is no undo. The old private key is kept only to remove itself, and destroyed once
+every device refuses it. The other keys in each file are listed, since a thief adds his own. Open sessions survive.
+
 Examples:
   keywheel rotate deploy --dry-run
   keywheel rotate deploy
   keywheel rotate deploy --auth-with admin --on-failure continue --at-once 8
+  keywheel rotate deploy --strategy emergency --at-once 8
 
 Exit status: 0 every device changed; 1 nothing is changed, or all was rolled back; 3 some devices
 changed, some not; 4 interrupted (`keywheel change resume` goes on)."
@@ -51,13 +59,12 @@ pub(crate) struct RotateArguments {
     #[arg(long, value_name = "ALGORITHM", value_parser = credential::ALGORITHMS)]
     algorithm: Option<String>,
     /// In which order
-    #[arg(long, value_name = "STRATEGY", value_parser = PossibleValuesParser::new(["two-phase", "device-by-device"]))]
-    #[arg(default_value = "two-phase")]
+    #[arg(long, value_name = "STRATEGY", default_value = "two-phase")]
+    #[arg(value_parser = PossibleValuesParser::new(["two-phase", "device-by-device", "emergency"]))]
     strategy: String,
-    /// What a device that fails leads to
+    /// What a device that fails leads to [default: roll-back; an emergency always goes on]
     #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(["roll-back", "continue"]))]
-    #[arg(default_value = "roll-back")]
-    on_failure: String,
+    on_failure: Option<String>,
     /// How many devices' files may be written at once
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = at_once)]
     at_once: usize,
@@ -104,18 +111,31 @@ pub(crate) async fn rotate(shell: &Shell, arguments: RotateArguments) -> Result<
     if arguments.dry_run {
         return plan(shell, &keywheel, &requests).await;
     }
+    let emergency = requests.iter().any(|request| request.strategy == Some(Strategy::Emergency));
+    if emergency {
+        for request in &requests {
+            emergency::confirm(shell, &request.credential)?;
+        }
+    }
     let stop = Stop::on_signals();
-    if let [request] = requests.as_slice() {
+    let patience = if emergency { Patience::Waits } else { Patience::Leaves };
+    let done = rotate_all(shell, &keywheel, &requests, &stop).await;
+    emergency::let_go(shell, &keywheel, patience, &stop).await;
+    done
+}
+
+async fn rotate_all(shell: &Shell, keywheel: &Keywheel, requests: &[Rotate], stop: &Stop) -> Result<Ending, Failure> {
+    if let [request] = requests {
         let watched = |watch| keywheel.rotate(request, watch);
-        return follow_until(shell, &keywheel, Asked::Change, &stop, watched).await;
+        return follow_until(shell, keywheel, Asked::Change, stop, watched).await;
     }
     let mut endings = Vec::new();
-    for request in &requests {
+    for request in requests {
         let ended = if stop.is_asked() {
             Err(ShellError::NotBegun { credential: request.credential.clone() }.into())
         } else {
             let watched = |watch| keywheel.rotate(request, watch);
-            follow_until(shell, &keywheel, Asked::Change, &stop, watched).await
+            follow_until(shell, keywheel, Asked::Change, stop, watched).await
         };
         endings.push(ended.unwrap_or_else(|failure| {
             shell.tell(failure.explain());
@@ -129,6 +149,11 @@ pub(crate) async fn rotate(shell: &Shell, arguments: RotateArguments) -> Result<
 /// A request for each credential, once each. A name that nothing has is found before anything is begun.
 async fn requests(keywheel: &Keywheel, arguments: &RotateArguments) -> Result<Vec<Rotate>, Failure> {
     let mut requests: Vec<Rotate> = Vec::new();
+    // The parser lets only these words through.
+    let strategy: Option<Strategy> = arguments.strategy.parse().ok();
+    if strategy == Some(Strategy::Emergency) && arguments.on_failure.is_some() {
+        return Err(Error::from(RotationError::EmergencyGoesOn).into());
+    }
     let algorithm = arguments.algorithm.as_deref().map(str::parse).transpose()?;
     if let Some(name) = &arguments.auth_with {
         keywheel.find_credential(name).await?;
@@ -142,9 +167,8 @@ async fn requests(keywheel: &Keywheel, arguments: &RotateArguments) -> Result<Ve
             credential,
             connect_with: arguments.auth_with.clone().map_or(ConnectWith::AsStored, ConnectWith::Credential),
             algorithm,
-            // The parser lets only these words through.
-            strategy: arguments.strategy.parse().ok(),
-            on_failure: arguments.on_failure.parse().ok(),
+            strategy,
+            on_failure: arguments.on_failure.as_deref().and_then(|word| word.parse().ok()),
             at_once: Some(arguments.at_once),
             leave_out: Vec::new(),
         });
@@ -203,8 +227,21 @@ pub(crate) async fn follow<F: Future<Output = Result<Finished, Error>>>(
     asked: Asked,
     begin: impl FnOnce(Watch) -> F,
 ) -> Result<Ending, Failure> {
+    follow_patiently(shell, keywheel, asked, Patience::Leaves, begin).await
+}
+
+/// As [`follow`], for what may go on with an emergency: whether to wait until the old key may be destroyed.
+pub(crate) async fn follow_patiently<F: Future<Output = Result<Finished, Error>>>(
+    shell: &Shell,
+    keywheel: &Keywheel,
+    asked: Asked,
+    patience: Patience,
+    begin: impl FnOnce(Watch) -> F,
+) -> Result<Ending, Failure> {
     let stop = Stop::on_signals();
-    follow_until(shell, keywheel, asked, &stop, begin).await
+    let done = follow_until(shell, keywheel, asked, &stop, begin).await;
+    emergency::let_go(shell, keywheel, patience, &stop).await;
+    done
 }
 
 async fn follow_until<F: Future<Output = Result<Finished, Error>>>(
@@ -309,6 +346,9 @@ async fn tell_end(shell: &Shell, keywheel: &Keywheel, finished: &Finished, secon
                 }
                 None => {}
             }
+        }
+        if let Some(details) = details.as_ref().filter(|details| details.change.strategy == Strategy::Emergency) {
+            text.push_str(&emergency::aftermath(details));
         }
         shell.output().data(&printable(&text));
     }

@@ -116,6 +116,8 @@ fn wrong_usage_ends_with_2_and_an_error_object() {
     for arguments in [&["nonsense"][..], &["person", "add"], &["rotate"], &["change", "show", "seven"]] {
         place.refused(arguments, 2, "usage");
     }
+    place.refused(&["rotate", "deploy", "--strategy", "emergency", "--on-failure", "continue"], 2, "emergency-goes-on");
+    place.refused(&["rotate", "deploy", "--strategy", "panic"], 2, "usage");
     let ran = place.run(&["nonsense"]);
     assert!(ran.stdout.is_empty(), "messages are not data: {}", ran.stdout);
 }

@@ -12,6 +12,7 @@ mod line;
 
 pub use diff::{diff, untouched_lines};
 pub use edit::{Edit, EditError, add, append, remove, restore, take_back, withdraw};
+pub use line::options;
 
 /// What a line is matched by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::error::CredentialError;
 pub use self::remove::Removed;
 pub use self::row::{CredentialDetails, CredentialRow, DeviceTruth, KeyAnswer, VersionTruth};
+pub(crate) use self::secret::refuse_compromised;
 pub use self::state::CredentialState;
 pub use self::view::{AuthenticationView, CredentialView, KeyVersionView};
 use crate::audit::Action;

@@ -7,6 +7,7 @@
 //! - [`finding`]: what `check` finds and predicts; `conditions`: what it says of what must hold
 //! - `problem`: what stands in the way on a device
 //! - `plan`, `work`: what a change goes by, and what its devices share
+//! - `other_keys`: whose keys also stand in the files
 //! - [`event`]: what a change tells those who watch it
 
 pub mod accepts;
@@ -19,6 +20,7 @@ mod error;
 pub mod event;
 pub mod finding;
 pub mod operations;
+mod other_keys;
 mod plan;
 mod problem;
 mod work;
@@ -26,11 +28,13 @@ mod work;
 pub use self::{
     conditions::Conditions,
     driver::{Finished, Watch},
-    error::{NotUndoable, RotationError},
+    error::{NotGivable, NotUndoable, RotationError},
     finding::Finding,
     operations::{
-        ConnectWith, DeviceFinding, Draft, DraftKey, FileDiff, Install, Look, Purpose, Rotate, Subject, Uninstall,
+        ConnectWith, Destruction, DeviceFinding, Draft, DraftKey, FileDiff, Held, Install, Look, Patience, Purpose,
+        Rotate, Subject, Uninstall,
     },
+    other_keys::{OtherKey, Seen},
     problem::Problem,
 };
 use self::{driver::Driver, work::Work};

@@ -108,7 +108,14 @@ pub(crate) async fn begin_change(desk: State<'_, Arc<Desk>>, request: ChangeRequ
                 at_once: request.at_once,
                 leave_out: request.leave_out,
             };
-            desk.running.begin(|watch| async move { keywheel.rotate(&rotate, watch).await }).await
+            let after = Arc::clone(&desk);
+            desk.running
+                .begin(|watch| async move {
+                    let done = keywheel.rotate(&rotate, watch).await;
+                    after.let_compromised_go();
+                    done
+                })
+                .await
         }
         Kind::Install => {
             let ConnectWith::Credential(auth_with) = connect_with else {
@@ -135,14 +142,17 @@ pub(crate) async fn begin_change(desk: State<'_, Arc<Desk>>, request: ChangeRequ
 #[tauri::command]
 pub(crate) async fn step_change(desk: State<'_, Arc<Desk>>, id: ChangeId, step: Step) -> Answer<ChangeId> {
     let keywheel = desk.keywheel()?;
+    let after = Arc::clone(&desk);
     desk.running
         .begin(|watch| async move {
-            match step {
+            let done = match step {
                 Step::Resume => keywheel.resume(id, watch).await,
                 Step::Retry => keywheel.retry(id, watch).await,
                 Step::RollBack => keywheel.roll_back(id, watch).await,
                 Step::Undo => keywheel.undo(id, watch).await,
-            }
+            };
+            after.let_compromised_go();
+            done
         })
         .await
 }

@@ -461,3 +461,60 @@ fn a_terminal_gets_a_line_per_device_and_a_sentence_at_the_end() -> Result<(), T
     assert!(text.contains("\"deploy\": 2 of 2 devices accept the new key and refuse the old"), "{text}");
     Ok(())
 }
+
+#[test]
+fn a_compromised_key_is_changed_by_name_past_a_dead_device_and_never_put_back() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(2))? else { return Ok(()) };
+    let user = User::new()?;
+    let key = user.deploy(&fleet.devices.iter().collect::<Vec<_>>())?;
+    let thief = user.client.key("thief", "ed25519")?;
+    for sshd in &fleet.devices {
+        let text = String::from_utf8(sshd.authorized_keys()?)?;
+        sshd.write_authorized_keys(format!("{text}\nno-pty {}\n", thief.public).as_bytes())?;
+    }
+    let emergency = ["rotate", "deploy", "--strategy", "emergency"];
+    user.refused(&emergency, 2, "question-unanswered")?;
+    user.refused(&[&emergency[..], &["--yes", "--on-failure", "continue"]].concat(), 2, "emergency-goes-on")?;
+    let planned = user.done(&[&emergency[..], &["--dry-run"]].concat())?;
+    let listed: Vec<_> = planned.lines.iter().filter(|line| line["event"] == "other-keys").collect();
+    assert_eq!(listed.len(), 2, "each device's other keys are listed before: {}", planned.stdout);
+    assert_eq!(listed[0]["keys"][0]["options"], "no-pty", "{}", planned.stdout);
+    let checked = user.done(&["check", "deploy"])?;
+    assert_eq!(checked.lines[0]["other_keys"][0]["comment"], listed[0]["keys"][0]["comment"], "{}", checked.stdout);
+
+    fleet.devices[1].stop()?;
+    let partly = user.run(&[&emergency[..], &["--yes"]].concat())?;
+    assert_eq!((partly.status, &partly.last()["outcome"]), (Some(3), &json!("partly-changed")), "{}", partly.stdout);
+    assert!(!fleet.devices[0].ssh_logs_in(&key.file, fleet.devices[0].account())?, "the thief would be let in");
+    let id = partly.last()["change"].to_string();
+    user.refused(&["change", "roll-back", &id], 1, "never-put-back")?;
+    user.refused(&["change", "undo", &id], 1, "never-put-back")?;
+    let shown = user.done(&["change", "show", &id])?;
+    let others = &shown.last()["records"][0]["other_keys"];
+    assert_eq!((&others["seen"], others["keys"].as_array().map(Vec::len)), (&json!("after"), Some(1)), "{others}");
+    let history = user.done(&["credential", "history", "deploy"])?;
+    let compromised = |version: u32| {
+        let of = history.lines.iter().find(|line| line["key_version"]["version"] == version);
+        of.map(|line| line["key_version"]["compromised"].clone())
+    };
+    assert_eq!((compromised(1), compromised(2)), (Some(json!(true)), Some(json!(false))), "{}", history.stdout);
+
+    // The device is gone for good. What is left is a minute's wait, which a signal leaves to the next time.
+    let mut child = user.command(&["change", "retry", &id, "--give-up", "web-2"]).spawn()?;
+    let mut told = BufReader::new(child.stderr.take().ok_or("no messages")?).lines();
+    let waits = told.by_ref().map_while(Result::ok).any(|line| line.contains("is destroyed in a minute"));
+    assert!(waits, "it must say what it waits for");
+    kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
+    let rest: Vec<String> = told.map_while(Result::ok).collect();
+    assert_eq!(child.wait_with_output()?.status.code(), Some(0), "the change itself is done: {rest:?}");
+    assert!(rest.iter().any(|line| line.contains("is kept for now")), "{rest:?}");
+    let shown = user.done(&["change", "show", &id])?;
+    assert_eq!(
+        (&shown.last()["state"], &shown.last()["possible"]),
+        (&json!("changed"), &json!([])),
+        "{}",
+        shown.stdout
+    );
+    assert_eq!(shown.last()["records"][1]["given_up"], true, "{}", shown.stdout);
+    Ok(())
+}

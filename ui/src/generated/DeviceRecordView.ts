@@ -2,6 +2,7 @@
 import type { DeviceId } from "./DeviceId";
 import type { DeviceState } from "./DeviceState";
 import type { Fingerprint } from "./Fingerprint";
+import type { OtherKeys } from "./OtherKeys";
 import type { Report } from "./Report";
 import type { Stage } from "./Stage";
 
@@ -40,4 +41,12 @@ error: Report | null,
 /**
  * When this was written, in RFC 3339.
  */
-at: string, };
+at: string, 
+/**
+ * Whether a person gave the device up.
+ */
+given_up: boolean, 
+/**
+ * The lines that let other keys in there, where the change listed them.
+ */
+other_keys: OtherKeys | null, };

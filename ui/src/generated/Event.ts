@@ -2,9 +2,11 @@
 import type { ChangeKind } from "./ChangeKind";
 import type { DeviceEnd } from "./DeviceEnd";
 import type { Fingerprint } from "./Fingerprint";
+import type { OtherKey } from "./OtherKey";
 import type { Outcome } from "./Outcome";
 import type { Report } from "./Report";
 import type { Said } from "./Said";
+import type { Seen } from "./Seen";
 import type { Stage } from "./Stage";
 import type { StageState } from "./StageState";
 import type { Strategy } from "./Strategy";
@@ -88,7 +90,19 @@ file: string,
 /**
  * A unified diff of our lines and their neighbours.
  */
-diff: string, } | { "event": "finished", 
+diff: string, } | { "event": "other-keys", 
+/**
+ * The device's name.
+ */
+device: string, 
+/**
+ * When they were listed.
+ */
+seen: Seen, 
+/**
+ * The lines.
+ */
+keys: Array<OtherKey>, } | { "event": "finished", 
 /**
  * How.
  */

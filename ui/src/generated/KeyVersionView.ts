@@ -25,4 +25,8 @@ algorithm: Algorithm,
 /**
  * When it was made, in RFC 3339.
  */
-created: string, };
+created: string, 
+/**
+ * Whether somebody else may have the private half.
+ */
+compromised: boolean, };

@@ -176,6 +176,14 @@ fn has_option(options: &[u8], name: &[u8]) -> bool {
         .any(|option| option.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
+/// Cuts the options of a line at their commas; those inside quotes are part of an option.
+pub fn options(options: &str) -> impl Iterator<Item = &str> {
+    let mut scan = QuoteScan::default();
+    // Neither quote, backslash nor comma is part of another character in UTF-8.
+    let cut = move |character: char| scan.outside(u8::try_from(character).unwrap_or(b' ')) && character == ',';
+    options.split(cut).filter(|option| !option.is_empty())
+}
+
 /// Follows quotes through options, byte by byte.
 #[derive(Debug, Default)]
 struct QuoteScan {

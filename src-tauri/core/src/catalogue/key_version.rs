@@ -221,6 +221,18 @@ pub fn compromised(conn: &Connection, credential: CredentialId, version: u32) ->
     Ok(())
 }
 
+/// Lists the compromised versions that were replaced and whose private halves are still in the keyring.
+///
+/// # Errors
+/// The database's own failure.
+pub(crate) fn compromised_left(conn: &Connection) -> Result<Vec<(CredentialId, u32)>, CatalogueError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT credential, version FROM key_version WHERE compromised = 1 AND state = 'retired'
+         ORDER BY credential, version",
+    )?;
+    Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
 /// What happened to a key version on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Happening {

@@ -32,6 +32,12 @@ pub enum CredentialError {
         /// Why not.
         source: KeyError,
     },
+    /// The current key is compromised: it is used for nothing but its own change.
+    #[error("The key of \"{credential}\" is marked as compromised.")]
+    Compromised {
+        /// The credential.
+        credential: String,
+    },
     /// The credential was removed, but the keyring did not let go of all its items.
     #[error("\"{credential}\" is removed, but the keyring still holds {left} of its secrets.")]
     Left {
@@ -49,6 +55,7 @@ impl Explain for CredentialError {
         Gone { credential, item } => "secret-gone",
         Other { credential, item } => "secret-differs",
         Unreadable { credential, item } => "secret-unreadable",
+        Compromised { credential } => "key-compromised",
         Left { credential, left } => "secret-left",
     }
 
@@ -59,6 +66,9 @@ impl Explain for CredentialError {
             }
             Self::Other { .. } | Self::Unreadable { .. } => {
                 "Another program may have changed the item; restore a backup of the keyring.".to_owned()
+            }
+            Self::Compromised { credential } => {
+                format!("Change it first with `keywheel rotate {credential} --strategy emergency`.")
             }
             Self::Left { .. } => {
                 "Unlock the keyring; they are removed the next time a credential is added or removed.".to_owned()
@@ -71,6 +81,7 @@ impl Explain for CredentialError {
             Self::Gone { credential, .. }
             | Self::Other { credential, .. }
             | Self::Unreadable { credential, .. }
+            | Self::Compromised { credential }
             | Self::Left { credential, .. } => Some(credential.clone()),
         }
     }
@@ -78,6 +89,7 @@ impl Explain for CredentialError {
     fn class(&self) -> Class {
         match self {
             Self::Gone { .. } | Self::Other { .. } | Self::Unreadable { .. } => Class::Unusable,
+            Self::Compromised { .. } => Class::NotDone,
             Self::Left { .. } => Class::Interrupted,
         }
     }

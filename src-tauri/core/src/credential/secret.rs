@@ -52,6 +52,15 @@ impl Keywheel {
         }
     }
 
+    /// Reads the current key of a credential, unless it is compromised: for what is not its own change.
+    ///
+    /// # Errors
+    /// As [`Keywheel::read_current_key`]; [`CredentialError::Compromised`].
+    pub async fn usable_key(&self, credential: &Credential) -> Result<PrivateKey, Error> {
+        refuse_compromised(credential)?;
+        self.read_current_key(credential).await
+    }
+
     /// Reads the password of a credential from the vault.
     ///
     /// # Errors
@@ -117,7 +126,7 @@ impl Keywheel {
         credential: &Credential,
         passphrase: Option<SecretString>,
     ) -> Result<Zeroizing<String>, Error> {
-        let key = self.read_current_key(credential).await?;
+        let key = self.usable_key(credential).await?;
         // The key derivation of an encrypted file takes a tenth of a second of pure computing.
         self.database().run(move |_| Ok::<_, Error>(key.write_openssh(passphrase.as_ref())?)).await
     }
@@ -190,6 +199,14 @@ impl Keywheel {
     async fn leave_password(&self, id: CredentialId, version: u32) -> Result<(), Error> {
         Ok(self.database().run_write(move |tx| password_version::retire(tx, id, version)).await?)
     }
+}
+
+/// Refuses what would use a key that is compromised for anything but its own change.
+pub(crate) fn refuse_compromised(credential: &Credential) -> Result<(), CredentialError> {
+    if credential.current_key().is_some_and(|version| version.compromised) {
+        return Err(CredentialError::Compromised { credential: credential.name.clone() });
+    }
+    Ok(())
 }
 
 fn wrong_kind(credential: &Credential) -> Error {

@@ -513,7 +513,8 @@ async fn the_view_has_the_shape_of_the_command_line() {
             "key_created": "2026-11-24T08:00:00.000Z",
             "key_versions": [{
                 "version": 1, "state": "current", "fingerprint": version.fingerprint().to_string(),
-                "algorithm": "ed25519", "created": "2026-11-24T08:00:00.000Z"
+                "algorithm": "ed25519", "created": "2026-11-24T08:00:00.000Z",
+                "compromised": false
             }]
         })
     );

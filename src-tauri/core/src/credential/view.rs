@@ -84,6 +84,8 @@ pub struct KeyVersionView {
     pub algorithm: Algorithm,
     /// When it was made, in RFC 3339.
     pub created: String,
+    /// Whether somebody else may have the private half.
+    pub compromised: bool,
 }
 
 impl From<&KeyVersion> for KeyVersionView {
@@ -94,6 +96,7 @@ impl From<&KeyVersion> for KeyVersionView {
             fingerprint: version.fingerprint().to_string(),
             algorithm: version.algorithm(),
             created: rfc3339(version.created),
+            compromised: version.compromised,
         }
     }
 }

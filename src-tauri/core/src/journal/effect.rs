@@ -7,7 +7,12 @@ use sha2::{Digest, Sha256};
 
 use super::{ChangeId, JournalError, change};
 use crate::{
-    catalogue::DeviceId, clock::rfc3339, error::Report, key::Fingerprint, remote::Unknown, rotation::decide::Direction,
+    catalogue::{CredentialId, DeviceId},
+    clock::rfc3339,
+    error::Report,
+    key::Fingerprint,
+    remote::Unknown,
+    rotation::{OtherKey, Seen, decide::Direction},
 };
 
 /// The number of an effect.
@@ -29,6 +34,13 @@ pub enum Effect {
     Write(Write),
     /// A login or a question is about to be judged.
     Login(LoginProof),
+    /// The keys in a device's files that are not the credential's are noted.
+    OtherKeys {
+        /// When they were listed.
+        seen: Seen,
+        /// The lines.
+        keys: Vec<OtherKey>,
+    },
     /// A key's item is about to be destroyed.
     Destroy {
         /// The item's name.
@@ -86,7 +98,7 @@ pub enum WriteKind {
     Add,
     /// Takes the old key's lines out.
     Remove,
-    /// Puts the old key's lines back.
+    /// Puts the old key's lines back; where that one is compromised, the new key's.
     Restore,
     /// Takes out the lines this change added.
     TakeBack,
@@ -199,6 +211,7 @@ pub fn intend(
         Effect::Candidate { .. } => "candidate",
         Effect::Write(_) => "write",
         Effect::Login(_) => "login",
+        Effect::OtherKeys { .. } => "other-keys",
         Effect::Destroy { .. } => "destroy",
     };
     let intent =
@@ -288,6 +301,15 @@ pub fn drop_texts_before(transaction: &Transaction<'_>, time: Timestamp) -> Resu
     )?;
     transaction.execute("DELETE FROM file_text WHERE hash NOT IN (SELECT hash FROM file_text_of_change)", [])?;
     Ok(())
+}
+
+/// When a credential's files were last written to on any device, or were about to be.
+pub fn last_write(connection: &Connection, credential: CredentialId) -> Result<Option<Timestamp>, JournalError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT coalesce(resulted_at, intended_at) AS at FROM effect JOIN change ON change.id = effect.change \
+         WHERE change.credential = ?1 AND effect.kind = 'write' ORDER BY at DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row([credential], |row| crate::database::column::time(row, 0)).optional()?)
 }
 
 /// The last write of a change whose result is not known, on any device or one.

@@ -17,7 +17,7 @@ pub struct Fingerprint(String);
 
 impl Fingerprint {
     /// The fingerprint of a key in the encoding of RFC 4253, section 6.6.
-    pub(super) fn of(blob: &[u8]) -> Self {
+    pub(crate) fn of(blob: &[u8]) -> Self {
         Self(format!("{PREFIX}{}", STANDARD_NO_PAD.encode(Sha256::digest(blob))))
     }
 

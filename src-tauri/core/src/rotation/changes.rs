@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::{OnFailure, Stage, Strategy};
+use super::{OnFailure, OtherKey, Seen, Stage, Strategy};
 use crate::catalogue::{Credential, CredentialId, DeviceId, credential, key_version, key_version::Installed, words};
 use crate::clock::rfc3339;
 use crate::error::{Error, Report};
-use crate::journal::{self, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, Kind, SnapshotDevice};
+use crate::journal::{self, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, Effect, Kind, SnapshotDevice};
 use crate::key::Fingerprint;
 use crate::keywheel::Keywheel;
 use crate::lock::{CredentialLock, LockError, Sharing};
@@ -103,6 +103,19 @@ pub struct DeviceRecordView {
     pub error: Option<Report>,
     /// When this was written, in RFC 3339.
     pub at: String,
+    /// Whether a person gave the device up.
+    pub given_up: bool,
+    /// The lines that let other keys in there, where the change listed them.
+    pub other_keys: Option<OtherKeys>,
+}
+
+/// The other keys of a device, as they were listed last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
+pub struct OtherKeys {
+    /// When.
+    pub seen: Seen,
+    /// The lines.
+    pub keys: Vec<OtherKey>,
 }
 
 impl Keywheel {
@@ -143,7 +156,7 @@ impl Keywheel {
     /// # Errors
     /// There is none; as [`Keywheel::change_views`].
     pub async fn change_details(&self, id: ChangeId) -> Result<ChangeDetails, Error> {
-        let (change, records, credential, newest, installed) = self
+        let (change, records, credential, newest, installed, mut others) = self
             .database()
             .run_read(move |conn| -> Result<_, Error> {
                 let change = journal::change::find(conn, id)?;
@@ -152,7 +165,8 @@ impl Keywheel {
                 let newest = journal::change::list_of(conn, change.credential)?;
                 let newest = newest.into_iter().find(stands);
                 let installed = key_version::installed(conn, change.credential)?;
-                Ok((change, records, credential, newest.map(|newest| newest.id), installed))
+                let others = other_keys(conn, id)?;
+                Ok((change, records, credential, newest.map(|newest| newest.id), installed, others))
             })
             .await?;
         let of_version = |version: Option<u32>| Some(credential.key_version(version?)?.fingerprint());
@@ -161,13 +175,19 @@ impl Keywheel {
         let view = self.view(&change, &records, credential.name.clone())?;
         let limit = undo_limit(&change, days)
             .filter(|limit| is_key_change(&change) && newest == Some(id) && self.now() <= *limit);
-        let possible = possible(view.state, limit.is_some());
+        let possible = possible(view.state, change.strategy, limit.is_some());
         let snapshot: HashMap<DeviceId, &SnapshotDevice> =
             change.snapshot.devices.iter().map(|device| (device.id, device)).collect();
+        let given_up = |device: DeviceId| {
+            let of_old = |known: &&Installed| known.device == device && Some(known.version) == change.from_version;
+            installed.iter().find(of_old).is_some_and(|known| known.given_up_at.is_some())
+        };
         let record = |record: DeviceRecord| {
             let known = snapshot.get(&record.device);
             DeviceRecordView {
                 device_id: record.device,
+                given_up: given_up(record.device),
+                other_keys: others.remove(&record.device),
                 device: known.map_or_else(|| record.device.to_string(), |device| device.name.clone()),
                 address: known.map(|device| device.address.clone()).unwrap_or_default(),
                 state: record.state,
@@ -222,6 +242,16 @@ impl Keywheel {
     }
 }
 
+/// What an emergency change saw of other keys on each device, the last time it looked.
+fn other_keys(conn: &Connection, id: ChangeId) -> Result<HashMap<DeviceId, OtherKeys>, Error> {
+    let effects = journal::effect::list(conn, id)?.into_iter();
+    let others = effects.filter_map(|effect| match effect.effect {
+        Effect::OtherKeys { seen, keys } => Some((effect.device?, OtherKeys { seen, keys })),
+        _ => None,
+    });
+    Ok(others.collect())
+}
+
 type Row = (Change, Vec<DeviceRecord>, String);
 
 fn with_records(
@@ -250,6 +280,9 @@ fn is_key_change(change: &Change) -> bool {
 
 /// Until when a change can be undone, should nothing else stand in the way.
 fn undo_limit(change: &Change, days: u32) -> Option<Timestamp> {
+    if change.strategy == Strategy::Emergency {
+        return None;
+    }
     let days = SignedDuration::from_hours(24 * i64::from(days));
     let ended = change.ended.unwrap_or(change.started);
     days.is_positive().then(|| ended.checked_add(days).unwrap_or(Timestamp::MAX))
@@ -263,8 +296,11 @@ fn left_file(change: &Change, credential: &Credential, installed: &[Installed]) 
     credential.imported_from.clone().filter(|_| left)
 }
 
-fn possible(state: ChangeState, undoable: bool) -> Vec<Step> {
+fn possible(state: ChangeState, strategy: Strategy, undoable: bool) -> Vec<Step> {
     match state {
+        // A compromised key is never put back.
+        ChangeState::Interrupted if strategy == Strategy::Emergency => vec![Step::Resume],
+        ChangeState::PartlyChanged if strategy == Strategy::Emergency => vec![Step::Retry],
         ChangeState::Interrupted => vec![Step::Resume, Step::RollBack],
         ChangeState::PartlyChanged => vec![Step::Retry, Step::RollBack],
         ChangeState::Changed if undoable => vec![Step::Undo],

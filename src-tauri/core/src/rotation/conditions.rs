@@ -73,6 +73,7 @@ mod tests {
     fn unseen(codes: &[&str]) -> Finding {
         let problem = |code: &&str| Report::new(code, "It is so.".to_owned(), "Change it.");
         Finding {
+            other_keys: Vec::new(),
             device: "web-1".to_owned(),
             ready: codes.is_empty(),
             method: None,

@@ -213,11 +213,9 @@ fn back(facts: &Facts, busy: usize) -> Next {
 }
 
 fn forward(facts: &Facts, busy: usize) -> Next {
-    // A process that died between the two has left the original device on a key that is not the current one yet.
-    let original_changed = facts.devices.first().is_some_and(|original| original.standing == Standing::Changed);
-    if original_changed && !facts.past_no_return && facts.phases == Phases::Both && facts.strategy != Strategy::TwoPhase
-    {
-        return if busy > 0 { Next::Wait } else { Next::PassNoReturn };
+    // A process that died between the two has left a device on a key that is not the current one yet.
+    if !facts.past_no_return && facts.phases == Phases::Both && facts.becomes_current() {
+        return Next::PassNoReturn;
     }
     if let Some(next) = checks(facts, busy) {
         return next;
@@ -259,6 +257,13 @@ fn failures(facts: &Facts, busy: usize) -> Option<Next> {
     if !facts.devices.iter().any(|device| troubled(&device)) {
         return None;
     }
+    if facts.strategy == Strategy::Emergency {
+        // The others go on, whichever fails, as long as there is one: no key is made for nobody.
+        let over = |device: &DeviceFacts| {
+            device.trouble.is_some() || device.standing == Standing::LeftOut || is_through(facts, device)
+        };
+        return facts.devices.iter().all(over).then(|| Next::End(ended(facts)));
+    }
     let touched = facts.devices.iter().any(|device| device.standing.is_touched());
     let original_failed = facts.devices.first().is_some_and(|original| original.trouble.is_some());
     let take_back_all = facts.on_failure == OnFailure::RollBack || original_failed;
@@ -294,6 +299,17 @@ fn failures(facts: &Facts, busy: usize) -> Option<Next> {
 }
 
 impl Facts {
+    /// Whether a device is through whose key the vault must then have as the current one: without two phases that is the
+    /// original device, and any where the original one can't hold up the others.
+    fn becomes_current(&self) -> bool {
+        let through = |device: &DeviceFacts| device.standing == Standing::Changed;
+        match self.strategy {
+            Strategy::TwoPhase => false,
+            Strategy::DeviceByDevice => self.devices.first().is_some_and(through),
+            Strategy::Emergency => self.devices.iter().any(through),
+        }
+    }
+
     /// Whether a device that failed at this stage is put back on the old key.
     fn goes_back(&self, device: &DeviceFacts, stage: Stage) -> bool {
         match (self.strategy, stage) {

@@ -17,6 +17,18 @@ phrases! {
         NoVersion = "no-version", "it has no version before";
         /// The time for it has passed.
         Over = "over", "its days of undo are over";
+        /// Going back would put a key in that somebody else may have.
+        Compromised = "compromised", "the key before is compromised";
+    }
+}
+
+phrases! {
+    /// Why a device can't be given up.
+    NotGivable {
+        /// Another change puts what it can't reach back.
+        NoEmergency = "no-emergency", "only an emergency gives devices up";
+        /// The vault's current key would be the compromised one, and stay so.
+        NoneChanged = "none-changed", "no device is on the new key yet";
     }
 }
 
@@ -72,9 +84,25 @@ pub enum RotationError {
         /// The change.
         id: ChangeId,
     },
-    /// The strategy has to be asked for in another way.
-    #[error("The strategy \"emergency\" is not available yet.")]
-    NoEmergency,
+    /// A compromised key was to be put back.
+    #[error("The change {id} is an emergency: its old key is compromised and is never put back.")]
+    NeverPutBack {
+        /// The change.
+        id: ChangeId,
+    },
+    /// An emergency goes past every failure, and something else was asked for.
+    #[error("The strategy \"emergency\" goes on past every device that fails, and never back.")]
+    EmergencyGoesOn,
+    /// A device can be given up only by an emergency change that has brought another one onto the new key.
+    #[error("The device \"{device}\" can't be given up by the change {id}: {reason}.")]
+    NotGivenUp {
+        /// The device's name.
+        device: String,
+        /// The change.
+        id: ChangeId,
+        /// Why not.
+        reason: NotGivable,
+    },
     /// A device that was named is not one of the credential's.
     #[error("The device \"{device}\" is not one of the credential's.")]
     NotItsDevice {
@@ -136,7 +164,9 @@ impl Explain for RotationError {
         NoJumpCredential { device, jump } => "no-jump-credential",
         NoUndo { id, reason = reason.word() } => "no-undo",
         NoWayBack { id } => "no-way-back",
-        NoEmergency => "not-available",
+        NeverPutBack { id } => "never-put-back",
+        EmergencyGoesOn => "emergency-goes-on",
+        NotGivenUp { device, id, reason = reason.word() } => "not-given-up",
         NotItsDevice { device } => "not-its-device",
         OriginalLeftOut { device } => "original-left-out",
         LeftOut { device } => "left-out",
@@ -161,7 +191,11 @@ impl Explain for RotationError {
             Self::NoWayBack { id } => {
                 format!("Go on with `keywheel change retry {id}`; put the key on again with `keywheel install`.")
             }
-            Self::NoEmergency => "Use two-phase or device-by-device.".into(),
+            Self::NeverPutBack { id } => {
+                format!("Go forward with `keywheel change resume {id}` or `keywheel change retry {id}`.")
+            }
+            Self::EmergencyGoesOn => "Leave out what a failing device leads to.".into(),
+            Self::NotGivenUp { id, .. } => format!("See what is where with `keywheel change show {id}`."),
             Self::NotItsDevice { .. } => "See its devices with `keywheel credential show`.".into(),
             Self::OriginalLeftOut { .. } => "Make it ready, or give the credential another original device.".into(),
             Self::LeftOut { .. } => "Use \"Retry failed\" to bring it onto the new key.".into(),
@@ -183,14 +217,16 @@ impl Explain for RotationError {
             | Self::AuthWithItself { credential } => Some(credential.clone()),
             Self::NoJumpCredential { device, .. }
             | Self::StageFailed { device, .. }
+            | Self::NotGivenUp { device, .. }
             | Self::OriginalLeftOut { device }
             | Self::LeftOut { device }
             | Self::NotItsDevice { device } => Some(device.clone()),
             Self::NoUndo { id, .. }
             | Self::NoWayBack { id }
+            | Self::NeverPutBack { id }
             | Self::NotEverywhere { id, .. }
             | Self::Interrupted { id, .. } => Some(id.to_string()),
-            Self::NoEmergency => None,
+            Self::EmergencyGoesOn => None,
         }
     }
 
@@ -198,6 +234,8 @@ impl Explain for RotationError {
         match self {
             Self::NoUndo { .. }
             | Self::NoWayBack { .. }
+            | Self::NeverPutBack { .. }
+            | Self::NotGivenUp { .. }
             | Self::Disabled { .. }
             | Self::LeftOut { .. }
             | Self::NotEverywhere { .. }

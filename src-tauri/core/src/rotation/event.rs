@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Stage, Strategy, decide::Outcome};
+use super::{OtherKey, Seen, Stage, Strategy, decide::Outcome};
 use crate::{
     catalogue::words,
     error::Report,
@@ -77,6 +77,15 @@ pub enum What {
         file: String,
         /// A unified diff of our lines and their neighbours.
         diff: String,
+    },
+    /// Which other keys let somebody in on a device: told by an emergency change and its dry run.
+    OtherKeys {
+        /// The device's name.
+        device: String,
+        /// When they were listed.
+        seen: Seen,
+        /// The lines.
+        keys: Vec<OtherKey>,
     },
     /// The change ended.
     Finished {

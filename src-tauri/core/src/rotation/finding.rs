@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::other_keys::{OtherKey, other_keys};
 use crate::{
     authorized_keys::{self, Edit, Key},
     error::Report,
@@ -31,6 +32,8 @@ pub struct Finding {
     pub problems: Vec<Report>,
     /// What should be known before.
     pub warnings: Vec<Report>,
+    /// The lines that let other keys in, of every file that was read.
+    pub other_keys: Vec<OtherKey>,
 }
 
 /// A finding with what the next stages need.
@@ -39,6 +42,8 @@ pub(super) struct Found {
     pub(super) finding: Finding,
     pub(super) targets: Vec<Target>,
     pub(super) way: Way,
+    /// The paths that were looked at.
+    pub(super) looked_at: Vec<String>,
 }
 
 /// A file that will be written, with the change planned for it.
@@ -56,6 +61,8 @@ pub(super) struct Judged<'a> {
     pub(super) probe: &'a Probe,
     pub(super) configuration: Option<&'a Effective>,
     pub(super) goal: &'a Goal<'a>,
+    /// All versions of the credential's key.
+    pub(super) ours: &'a [&'a PublicKey],
 }
 
 /// What is to become of a file's text.
@@ -188,8 +195,10 @@ pub(super) fn judge(judged: &Judged<'_>) -> Found {
             old_key_lines,
             problems,
             warnings,
+            other_keys: other_keys(probe, judged.ours),
         },
         targets,
+        looked_at: probe.files.iter().map(|file| file.asked.clone()).collect(),
         way: judged.way,
     }
 }

@@ -1,10 +1,12 @@
 //! What the shells ask for: rotate, install and uninstall here; `look` has check and dry run, `again` what goes on with a
-//! change that is there.
+//! change that is there, `destroy` lets a compromised key go.
 
 mod again;
+mod destroy;
 mod look;
 mod request;
 
+pub use self::destroy::{Destruction, Held, Patience};
 pub use self::look::{DeviceFinding, Draft, DraftKey, FileDiff, Look, Purpose, Subject};
 pub use self::request::{ConnectWith, Install, Rotate, Uninstall};
 
@@ -23,6 +25,7 @@ use super::{
 use crate::{
     audit::{self, Action},
     catalogue::{Credential, CredentialId, DeviceId, OnFailure, Strategy, key_version},
+    credential::refuse_compromised,
     error::{Error, Explain, Report},
     journal::{
         self, Begin, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, JournalError, Kind, Snapshot,
@@ -72,10 +75,15 @@ impl Keywheel {
     }
 
     async fn rotate_now(&self, request: &Rotate, watch: Watch) -> Result<Finished, Error> {
-        if request.strategy == Some(Strategy::Emergency) {
-            return Err(RotationError::NoEmergency.into());
+        let emergency = request.strategy == Some(Strategy::Emergency);
+        if emergency && request.on_failure.is_some() {
+            return Err(RotationError::EmergencyGoesOn.into());
         }
         let credential = self.key_credential(&request.credential).await?;
+        if !emergency {
+            // Any other strategy may put the old key back.
+            refuse_compromised(&credential)?;
+        }
         let outline = Outline::of(&credential);
         let auth = self.authenticating(&outline, &request.connect_with).await?;
         let snapshot = self.snapshot(&outline, auth.as_ref(), None, None).await?;
@@ -92,7 +100,11 @@ impl Keywheel {
         let begin = Begun {
             kind: Kind::Rotate,
             strategy: request.strategy.unwrap_or(Strategy::TwoPhase),
-            on_failure: request.on_failure.unwrap_or(OnFailure::RollBack),
+            on_failure: match request.on_failure {
+                Some(on_failure) => on_failure,
+                None if emergency => OnFailure::Continue,
+                None => OnFailure::RollBack,
+            },
             at_once: request.at_once.unwrap_or(1),
             left_out: request.leave_out.clone(),
         };
@@ -113,6 +125,7 @@ impl Keywheel {
 
     async fn install_now(&self, request: &Install, watch: Watch) -> Result<Finished, Error> {
         let credential = self.key_credential(&request.credential).await?;
+        refuse_compromised(&credential)?;
         let outline = Outline::of(&credential);
         let auth = self.authenticating(&outline, &ConnectWith::Credential(request.auth_with.clone())).await?;
         let snapshot = self.snapshot(&outline, auth.as_ref(), None, request.options.as_deref()).await?;
@@ -194,6 +207,11 @@ impl Keywheel {
                         now,
                     },
                 )?;
+                if begin.strategy == Strategy::Emergency
+                    && let Some(from) = from
+                {
+                    key_version::compromised(transaction, of, from)?;
+                }
                 for record in left_out(&taken, &begin.left_out, now) {
                     journal::device::update(transaction, id, &record)?;
                 }
@@ -204,6 +222,7 @@ impl Keywheel {
                 let action = Action::new("change-begin", "credential", name).with(json!({
                     "change": id.0,
                     "kind": begin.kind.as_str(),
+                    "strategy": begin.strategy.as_str(),
                     "devices": named(&|_| true),
                     "left_out": named(&|id| begin.left_out.contains(&id)),
                 }));

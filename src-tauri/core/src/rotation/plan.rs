@@ -126,7 +126,7 @@ impl Keywheel {
             let password = SecretString::from(String::from_utf8_lossy(&bytes).into_owned());
             return Ok((Secret::Password(Arc::new(password.clone())), Some(password)));
         }
-        let key = self.read_current_key(credential).await?;
+        let key = self.usable_key(credential).await?;
         Ok((Secret::Key(Arc::new(key)), None))
     }
 
@@ -150,6 +150,10 @@ impl Keywheel {
                 jumps.push((id, other.username, vec![secret]));
             }
         }
+        let strategy = match plan.change {
+            Some((id, _)) => Some(self.find_change(id).await?.strategy),
+            None => None,
+        };
         let reached = plan.new.as_ref().map(|new| new.version);
         let older = plan.credential.versions.iter().filter(|(version, _)| Some(*version) != reached);
         Ok(Work {
@@ -168,6 +172,7 @@ impl Keywheel {
             connector: Connector::new(timeouts),
             events: plan.events,
             resumed: plan.resumed,
+            strategy,
             noting: plan.noting,
         })
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    RotationError, Stage,
+    OtherKey, RotationError, Seen, Stage, Strategy,
     decide::Direction,
     event::{Event, Said, StageState, What},
 };
@@ -88,6 +88,8 @@ pub(super) struct Work {
     pub(super) events: Option<UnboundedSender<Event>>,
     /// Whether an earlier process has worked on this change, so that any version may be met.
     pub(super) resumed: bool,
+    /// The strategy of the change; none for a mere look.
+    pub(super) strategy: Option<Strategy>,
     /// Whether the catalogue gets to know what the devices accept.
     pub(super) noting: Noting,
 }
@@ -104,6 +106,16 @@ pub(super) enum Noting {
 impl Work {
     pub(super) fn now(&self) -> Timestamp {
         self.keywheel.now()
+    }
+
+    /// Whether the old key is compromised, so that it is never put back.
+    pub(super) fn is_emergency(&self) -> bool {
+        self.strategy == Some(Strategy::Emergency)
+    }
+
+    /// All versions of the credential's key.
+    pub(super) fn our_keys(&self) -> Vec<&PublicKey> {
+        self.older.iter().chain(self.new.as_ref().map(|new| &new.public)).collect()
     }
 
     pub(super) fn id(&self) -> ChangeId {
@@ -293,6 +305,17 @@ impl Work {
                 journal::effect::conclude(transaction, effect, &result, now)?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    /// Writes down which other keys let somebody in on a device.
+    pub(super) async fn note_other_keys(&self, device: DeviceId, seen: Seen, keys: Vec<OtherKey>) -> Result<(), Error> {
+        let Some(place) = self.place(Some(device), Direction::Forward) else { return Ok(()) };
+        let (now, effect) = (self.now(), Effect::OtherKeys { seen, keys });
+        self.write(move |transaction| {
+            let effect = journal::effect::intend(transaction, place, &effect, now)?;
+            Ok(journal::effect::conclude(transaction, effect, &EffectResult::Done, now)?)
         })
         .await
     }

@@ -87,8 +87,8 @@ async fn a_device_counts_as_done_after_its_last_stage_once() {
 #[tokio::test]
 async fn what_cannot_be_begun_is_answered_and_does_not_run() {
     let (running, mut happened) = Running::new();
-    let refused = running.begin(|_| async { Err(RotationError::NoEmergency.into()) }).await.unwrap_err();
-    assert_eq!(refused.code, report(RotationError::NoEmergency).code);
+    let refused = running.begin(|_| async { Err(RotationError::EmergencyGoesOn.into()) }).await.unwrap_err();
+    assert_eq!(refused.code, report(RotationError::EmergencyGoesOn).code);
     assert!(!running.any());
     assert!(happened.try_recv().is_err(), "the desktop would be told of a change that never began");
 }
@@ -98,7 +98,7 @@ async fn a_change_that_is_broken_off_or_panics_ends_for_those_who_watch() {
     let (running, mut happened) = Running::new();
     let broken_off = |watch: Watch| async move {
         watch.events.send(started(7)).unwrap();
-        Err(RotationError::NoEmergency.into())
+        Err(RotationError::EmergencyGoesOn.into())
     };
     running.begin(broken_off).await.unwrap();
     assert_eq!(end(&mut happened).await, None);
@@ -210,7 +210,7 @@ async fn a_change_that_failed_is_not_told_as_one_that_can_be_resumed() {
         watch.events.send(started(7)).unwrap();
         let what = What::Finished { outcome: Outcome::Failed, devices: Vec::new(), seconds: 0.1 };
         watch.events.send(event(7, what)).unwrap();
-        Err(RotationError::NoEmergency.into())
+        Err(RotationError::EmergencyGoesOn.into())
     };
     running.begin(fails).await.unwrap();
     assert_eq!(end(&mut happened).await, Some(Outcome::Failed));

@@ -9,7 +9,7 @@ const targets = [4, 2, 3, 9].map((id) => ({ id, name: `web-${id}`, address: "10.
 function finding(id: number, problems: string[] = [], warnings: string[] = []): [number, Found] {
   return [
     id,
-    { id, ready: problems.length === 0, problems: problems.map(report), warnings: warnings.map(report), files: [] },
+    { id, ready: problems.length === 0, problems: problems.map(report), warnings: warnings.map(report), files: [], others: [] },
   ];
 }
 

@@ -1,6 +1,7 @@
 /** What the checks of a change's devices say together. Nothing here asks or draws. */
 import type { DeviceFinding } from "../../generated/DeviceFinding";
 import type { FileDiff } from "../../generated/FileDiff";
+import type { OtherKey } from "../../generated/OtherKey";
 import type { Report } from "../../generated/Report";
 
 /** What was found on one device. */
@@ -10,12 +11,14 @@ export interface Found {
   problems: readonly Report[];
   warnings: readonly Report[];
   files: readonly FileDiff[];
+  /** The lines that let other keys in. */
+  others: readonly OtherKey[];
 }
 
 /** A finding as it comes; nothing else looks into its shape. */
 export function found(sent: DeviceFinding): Found {
-  const { ready, problems, warnings } = sent.finding;
-  return { id: sent.device_id, ready, problems, warnings, files: sent.files };
+  const { ready, problems, warnings, other_keys: others } = sent.finding;
+  return { id: sent.device_id, ready, problems, warnings, files: sent.files, others };
 }
 
 /** A device that a change would go to. */

@@ -28,6 +28,11 @@ test("a change is asked for as it was chosen", () => {
   expect(requestOf("rotate", 3, CHOICES, [])?.connect_with).toBe("itself");
 });
 
+test("an emergency has one strategy and goes past every failure, whatever was chosen", () => {
+  const request = requestOf("emergency", 3, { ...CHOICES, atOnce: "8" }, []);
+  expect(request).toMatchObject({ kind: "rotate", strategy: "emergency", on_failure: null, at_once: 8 });
+});
+
 test("an installation needs another credential, and carries the options of its line", () => {
   expect(requestOf("install", 3, CHOICES, [])).toBeNull();
   const choices = { ...CHOICES, connectWith: 9, options: ' from="10.0.0.0/8" ' };

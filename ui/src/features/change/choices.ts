@@ -6,7 +6,7 @@ import type { OnFailure } from "../../generated/OnFailure";
 import type { Strategy } from "../../generated/Strategy";
 
 /** The kinds of change that this page begins. */
-export type PageKind = "rotate" | "install";
+export type PageKind = "rotate" | "install" | "emergency";
 
 export interface Choices {
   /** A credential's ID; null: the key itself. */
@@ -70,13 +70,15 @@ export function requestOf(
     const options = choices.options.trim();
     return { kind, credential, connect_with, ...none, options: options === "" ? null : options };
   }
+  // An emergency goes past every failure; there is nothing to choose.
+  const emergency = kind === "emergency";
   return {
-    kind,
+    kind: "rotate",
     credential,
     connect_with,
     algorithm: choices.algorithm,
-    strategy: choices.strategy,
-    on_failure: choices.onFailure,
+    strategy: emergency ? "emergency" : choices.strategy,
+    on_failure: emergency ? null : choices.onFailure,
     at_once: count,
     leave_out: [...leaveOut],
     devices: null,

@@ -15,6 +15,7 @@ function finding(id: number, ...added: string[]): Found {
     problems: [],
     warnings: [],
     files: [{ path, diff, added: added.length, removed: 0, untouched: 3 }],
+    others: [],
   };
 }
 

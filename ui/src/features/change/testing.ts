@@ -41,6 +41,7 @@ export function sent(id: number, problems: (string | Report)[] = [], warnings: s
       old_key_lines: 1,
       problems: problems.map((problem) => (typeof problem === "string" ? report(problem) : problem)),
       warnings: warnings.map((code) => report(code)),
+      other_keys: [],
     },
     files: [
       {

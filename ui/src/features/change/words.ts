@@ -31,7 +31,7 @@ export interface Standing {
 /** Why a change can't begin yet; null when it can. */
 export function reasonOf({ kind, choices, counts, failed, original }: Standing): string | null {
   if (kind === "install" && choices.connectWith === null) return t("change.reasonConnect");
-  if (kind === "rotate" && atOnce(choices.atOnce) === null) return t("change.reasonAtOnce");
+  if (kind !== "install" && atOnce(choices.atOnce) === null) return t("change.reasonAtOnce");
   if (failed) return t("change.reasonError");
   if (counts.checking > 0) {
     const running = t("change.reasonChecking", { known: counts.known, all: counts.taking });

@@ -181,3 +181,24 @@ test("why a device failed is Portuguese while the change runs and when it has en
   expect(within(exceptions).getByText(message)).toBeTruthy();
   expect(exceptions.textContent).not.toContain(unreachable.message);
 });
+
+test("an emergency offers no way back, and says what is left to be done", async () => {
+  const user = userEvent.setup();
+  const keys = [
+    { file: "/keys", line: 2, key_type: "ssh-rsa", fingerprint: "SHA256:thief", comment: "thief", options: "", certificate_authority: false },
+  ];
+  const base = page(["changed", "unchanged"], { state: "partly-changed", possible: ["retry"] });
+  const [first, second] = base.records;
+  if (first === undefined || second === undefined) throw new Error("two records");
+  await open({
+    ...base,
+    change: { ...base.change, strategy: "emergency" },
+    records: [{ ...first, other_keys: { seen: "after", keys } }, second],
+  });
+  expect(screen.getByText(/emergency: the key is compromised/)).toBeTruthy();
+  expect(await screen.findByRole("button", { name: "Retry failed" })).toBeTruthy();
+  expect(screen.queryByRole("button", { name: "Roll back" })).toBeNull();
+  expect(screen.getByText(/Sessions that were opened with the old key are still open/)).toBeTruthy();
+  await user.click(screen.getByText("web-1: 1 other key"));
+  expect(screen.getByText("ssh-rsa SHA256:thief")).toBeTruthy();
+});

@@ -71,6 +71,8 @@ export function record(number: number, state: DeviceState, more: Partial<DeviceR
     accepts: [],
     error: null,
     at: at(0),
+    given_up: false,
+    other_keys: null,
     ...more,
   };
 }

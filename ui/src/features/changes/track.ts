@@ -139,6 +139,7 @@ export function advance(track: Track, events: readonly Event[]): Track {
         for (const end of event.devices) change(end.device, (row) => ended(row, end, track.stages, event.at));
         break;
       case "plan":
+      case "other-keys":
         break;
     }
   }

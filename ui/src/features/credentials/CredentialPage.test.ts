@@ -70,6 +70,29 @@ test("an interrupted change is resumed or rolled back on its own page, and nothi
   expect(other.getAttribute("aria-disabled"), "a second change would be offered while one is open").toBe("true");
 });
 
+test("an emergency that is not through is gone on with, and never rolled back", async () => {
+  await page(details({ changes: [{ ...change(9, "partly-changed"), strategy: "emergency" }] }, { state: "partly-changed" }));
+  expect(isPrimary("Retry failed")).toBe(true);
+  expect(screen.queryByRole("button", { name: "Roll back" }), "a compromised key would be put back").toBeNull();
+  expect(screen.getByRole("link", { name: /^Emergency change\s+9$/ })).toBeTruthy();
+});
+
+test("a compromised key is changed on a page of its own", async () => {
+  await page(details());
+  await menu("Key is compromised…");
+  expect(window.location.hash).toBe("#/credentials/1/compromised");
+});
+
+test("a key that is known to be compromised is changed as one, and is marked in the history", async () => {
+  const versions = [{ ...keyVersion(1, "retired"), compromised: true }, { ...keyVersion(2, "current"), compromised: true }];
+  await page(details({}, { key_versions: versions }));
+  expect(isPrimary("Key is compromised…")).toBe(true);
+  expect(screen.getByText("Retired, compromised")).toBeTruthy();
+  expect(screen.getByText("Current, compromised")).toBeTruthy();
+  await click("Key is compromised…");
+  expect(window.location.hash).toBe("#/credentials/1/compromised");
+});
+
 test("a disabled credential is enabled first", async () => {
   const setCredentialEnabled = vi.fn(() => Promise.resolve());
   await page(details({}, { state: "disabled", status: "disabled" }), { setCredentialEnabled });

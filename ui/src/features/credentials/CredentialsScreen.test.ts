@@ -15,6 +15,7 @@ const page = vi.hoisted(
 );
 vi.mock("../form/CredentialFormPage.svelte", () => page("form"));
 vi.mock("../change/ChangeKeyPage.svelte", () => page("change"));
+vi.mock("../change/CompromisedPage.svelte", () => page("compromised"));
 vi.mock("../change/ChangeKeysPage.svelte", () => page("changes"));
 
 let stop: () => void = () => {};
@@ -38,6 +39,7 @@ test.each([
   ["#/credentials/1/copy", "form", { id: null, copy: 1 }],
   ["#/credentials/1/change", "change", { credential: 1, kind: "rotate" }],
   ["#/credentials/1/install", "change", { credential: 1, kind: "install" }],
+  ["#/credentials/1/compromised", "compromised", { credential: 1 }],
   ["#/credentials/change?ids=1,2", "changes", { credentials: [1, 2] }],
 ])("%s is the page %s", (hash, name, props) => {
   at(hash);

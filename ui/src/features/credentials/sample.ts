@@ -8,7 +8,7 @@ import type { KeyVersionView } from "../../generated/KeyVersionView";
 import type { Report } from "../../generated/Report";
 
 export function keyVersion(version: number, state: KeyVersionView["state"]): KeyVersionView {
-  return { version, state, fingerprint: `SHA256:key${version}`, algorithm: "ed25519", created: `2026-0${version}-01T10:00:00Z` };
+  return { version, state, compromised: false, fingerprint: `SHA256:key${version}`, algorithm: "ed25519", created: `2026-0${version}-01T10:00:00Z` };
 }
 
 export function row(fields: Partial<CredentialRow> = {}): CredentialRow {
@@ -100,6 +100,7 @@ export function finding(id: number, fields: Partial<DeviceFinding["finding"]> = 
       old_key_lines: 1,
       problems: [],
       warnings: [],
+      other_keys: [],
       ...fields,
     },
     files: [],

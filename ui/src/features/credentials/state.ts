@@ -45,9 +45,14 @@ export function standsSomewhere(details: CredentialDetails): boolean {
   );
 }
 
+/** Whether the current key is one that somebody else may have: it is used for nothing but its own change. */
+export function isCompromised(details: CredentialDetails): boolean {
+  return details.credential.key_versions.some((version) => version.state === "current" && version.compromised);
+}
+
 /** What the page offers first. */
 export type MainAction =
-  | { action: "change-key" | "install" | "enable" | "edit" }
+  | { action: "change-key" | "compromised" | "install" | "enable" | "edit" }
   | { action: "show-change" | "resume" | "retry"; change: number };
 
 /**
@@ -63,6 +68,7 @@ export function mainAction(details: CredentialDetails): MainAction {
   if (open?.state === "partly-changed") return { action: "retry", change: open.id };
   if (details.credential.state === "disabled") return { action: "enable" };
   if (details.credential.kind === "password") return { action: "edit" };
+  if (isCompromised(details)) return { action: "compromised" };
   return { action: standsSomewhere(details) ? "change-key" : "install" };
 }
 

@@ -287,6 +287,7 @@ function checks() {
         old_key_lines: 1,
         problems: [],
         warnings: [],
+        other_keys: [],
         ...more,
       },
     });

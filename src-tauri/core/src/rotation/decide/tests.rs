@@ -68,8 +68,12 @@ impl Simulation {
                     self.facts.stored = true;
                 }
                 Next::PassNoReturn => {
-                    let original = &self.facts.devices[0];
-                    let proven = matches!(original.standing, Standing::Proven | Standing::Changed);
+                    let accepts =
+                        |device: &DeviceFacts| matches!(device.standing, Standing::Proven | Standing::Changed);
+                    let proven = match self.facts.strategy {
+                        Strategy::Emergency => self.facts.devices.iter().any(accepts),
+                        _ => accepts(&self.facts.devices[0]),
+                    };
                     assert!(proven, "the new key becomes the current one only after the original device accepted it");
                     if self.facts.strategy == Strategy::TwoPhase {
                         for device in &self.facts.devices {
@@ -118,12 +122,17 @@ impl Simulation {
                     !matches!(device.standing, Standing::Checked | Standing::Waiting | Standing::Touched)
                 });
             }
+            Task::TakeBack(_) => {
+                assert_ne!(self.facts.strategy, Strategy::Emergency, "a compromised key is never put back");
+            }
             Task::Remove(index) => {
+                let accepts = matches!(self.facts.devices[index].standing, Standing::Proven | Standing::Removing);
+                assert!(accepts || self.facts.phases != Phases::Both, "no removal where the new key is not proven");
                 let needs_no_return = self.facts.strategy == Strategy::TwoPhase && self.facts.phases == Phases::Both;
                 assert!(!needs_no_return || self.facts.past_no_return, "no removal before the point of no return");
                 self.assert_order(index, |device| device.standing == Standing::Changed);
             }
-            Task::Check(_) | Task::TakeBack(_) => {}
+            Task::Check(_) => {}
         }
         self.facts.devices[index].busy = true;
         self.log.push(task);
@@ -341,7 +350,72 @@ fn devices_that_wait_for_their_removal_begin_no_more_at_once_than_asked() {
     assert_eq!(simulation.run(), Outcome::Changed);
 }
 
+fn emergency(count: usize) -> Facts {
+    Facts { strategy: Strategy::Emergency, ..facts(count) }
+}
+
+#[test]
+fn an_emergency_goes_past_every_failure_also_that_of_the_original_device() {
+    let mut simulation = Simulation::new(emergency(3), vec![Fate::Fails]);
+    assert_eq!(simulation.run(), Outcome::PartlyChanged);
+    assert_eq!(simulation.standings(), [Standing::Waiting, Standing::Changed, Standing::Changed]);
+    assert!(simulation.facts.past_no_return, "the vault's current key would log in nowhere where it was changed");
+}
+
+#[test]
+fn an_emergency_begins_with_the_original_device_alone_and_goes_on_with_as_many_as_set() {
+    let mut facts = Facts { at_once: 3, stored: true, ..emergency(4) };
+    for device in &mut facts.devices {
+        (device.checked, device.standing) = (true, Standing::Checked);
+    }
+    assert_eq!(next(&facts), Next::Start(vec![Task::Add(0)]));
+    facts.devices[0].standing = Standing::Changed;
+    assert_eq!(next(&facts), Next::PassNoReturn);
+    facts.past_no_return = true;
+    assert_eq!(next(&facts), Next::Start(vec![Task::Add(1), Task::Add(2), Task::Add(3)]));
+}
+
+#[test]
+fn an_emergency_leaves_a_device_that_fails_as_it_is() {
+    let fates = vec![Fate::Well, Fate::Well, Fate::Fails, Fate::Well];
+    let mut simulation = Simulation::new(emergency(2), fates);
+    assert_eq!(simulation.run(), Outcome::PartlyChanged);
+    assert_eq!(simulation.standings(), [Standing::Touched, Standing::Changed], "nothing of it is taken back");
+}
+
+#[test]
+fn an_emergency_that_reaches_no_device_makes_no_key() {
+    let mut simulation = Simulation::new(emergency(2), vec![Fate::Fails, Fate::Fails]);
+    assert_eq!(simulation.run(), Outcome::Failed);
+    assert!(!simulation.facts.stored);
+}
+
 proptest! {
+    #[test]
+    fn an_emergency_tries_every_device_and_never_goes_back(
+        count in 1usize..7,
+        at_once in 1usize..5,
+        goes_on in any::<bool>(),
+        fates in proptest::collection::vec(
+            prop_oneof![4 => Just(Fate::Well), 2 => Just(Fate::Fails), 1 => Just(Fate::KeepsOldKey)],
+            0..40,
+        ),
+    ) {
+        let on_failure = if goes_on { OnFailure::Continue } else { OnFailure::RollBack };
+        let mut simulation = Simulation::new(Facts { at_once, on_failure, ..emergency(count) }, fates);
+        let outcome = simulation.run();
+        prop_assert_eq!(simulation.facts.direction, Direction::Forward);
+        for (index, device) in simulation.facts.devices.iter().enumerate() {
+            let failed_a_check = device.standing == Standing::Waiting && device.trouble.is_some();
+            let tried = simulation.log.contains(&Task::Add(index));
+            prop_assert!(tried || failed_a_check, "device {} was not tried", index);
+            prop_assert!(device.standing == Standing::Changed || device.trouble.is_some(), "device {} was left", index);
+        }
+        let changed = simulation.standings().into_iter().filter(|standing| *standing == Standing::Changed).count();
+        prop_assert_eq!(simulation.facts.past_no_return, changed > 0, "the current key is the one that logs in");
+        prop_assert_eq!(outcome == Outcome::Changed, changed == count, "a false success");
+    }
+
     #[test]
     fn every_change_ends_and_keeps_the_order(
         count in 1usize..7,
@@ -380,10 +454,9 @@ proptest! {
     #[test]
     fn a_change_stopped_anywhere_and_resumed_ends_as_if_it_had_not_been_stopped(
         count in 1usize..6,
-        device_by_device in any::<bool>(),
+        strategy in prop_oneof![Just(Strategy::TwoPhase), Just(Strategy::DeviceByDevice), Just(Strategy::Emergency)],
         stop_at in 0usize..40,
     ) {
-        let strategy = if device_by_device { Strategy::DeviceByDevice } else { Strategy::TwoPhase };
         let mut simulation = Simulation::new(Facts { strategy, ..facts(count) }, vec![]);
         for _ in 0..stop_at {
             match next(&simulation.facts) {

@@ -8,12 +8,12 @@ use crate::journal::Kind;
 use crate::remote::files::{FileError, Files, Way};
 use crate::remote::program::ProgramError;
 use crate::remote::{RemoteError, sshd_config};
-use crate::rotation::Problem;
-use crate::rotation::Stage;
 use crate::rotation::decide::Standing;
-use crate::rotation::event::{Said, StageState};
+use crate::rotation::event::{Said, StageState, What};
 use crate::rotation::finding::{Finding, Found, Goal, Judged, judge};
+use crate::rotation::other_keys::{OtherKey, other_keys};
 use crate::rotation::work::Authentication;
+use crate::rotation::{Problem, Seen, Stage};
 
 impl DeviceRun {
     /// Connects, authenticates, finds and reads the files, and predicts what could fail. Nothing is written.
@@ -41,6 +41,9 @@ impl DeviceRun {
         let problem = found.finding.problems.first().cloned();
         let lines = found.finding.old_key_lines;
         let files = found.finding.files.len();
+        if work.is_emergency() {
+            self.tell_other_keys(Seen::Before, found.finding.other_keys.clone()).await?;
+        }
         self.found = Some(found);
         match problem {
             Some(problem) => self.failed(Stage::Check, problem),
@@ -66,6 +69,7 @@ impl DeviceRun {
                 old_key_lines: 0,
                 problems: cause.iter().cloned().collect(),
                 warnings: Vec::new(),
+                other_keys: Vec::new(),
             },
         }
     }
@@ -140,6 +144,7 @@ impl DeviceRun {
             probe: &probe,
             configuration: configuration.as_ref(),
             goal: &goal,
+            ours: &self.work.our_keys(),
         };
         let mut found = judge(&judged);
         self.check_login(&mut found).await?;
@@ -147,6 +152,34 @@ impl DeviceRun {
             self.check_sharing(&mut found).await?;
         }
         Ok(found)
+    }
+
+    /// Notes and tells which other keys let somebody in here.
+    async fn tell_other_keys(&self, seen: Seen, keys: Vec<OtherKey>) -> Result<(), Failure> {
+        let work = &self.work;
+        work.note_other_keys(self.snapshot.id, seen, keys.clone()).await?;
+        work.tell(What::OtherKeys { device: self.name().to_owned(), seen, keys });
+        Ok(())
+    }
+
+    /// Lists the other keys anew once the old one is refused; what is not seen then is shown as it was before.
+    pub(super) async fn look_for_other_keys(&mut self) -> Result<(), Failure> {
+        let Some(paths) = self.found.as_ref().map(|found| found.looked_at.clone()) else { return Ok(()) };
+        let looked = match self.enter().await {
+            Ok(()) => self.probe(&paths).await,
+            Err(failure) => Err(failure),
+        };
+        match looked {
+            Ok((probe, _)) => {
+                let keys = other_keys(&probe, &self.work.our_keys());
+                self.tell_other_keys(Seen::After, keys).await
+            }
+            Err(broken @ Failure::Broken(_)) => Err(broken),
+            Err(failure) => {
+                tracing::warn!(device = self.name(), ?failure, "the other keys could not be listed anew");
+                Ok(())
+            }
+        }
     }
 
     /// Finds the credentials that enter the same account with the same key: taking its line out would lock them out.

@@ -98,11 +98,14 @@ impl DeviceRun {
                 self.save(None).await?;
                 let said = if work.new.is_some() { Said::OldRefused } else { Said::Refused };
                 work.stage(self.name(), Stage::Refuse, StageState::Done, said);
+                if work.is_emergency() {
+                    self.look_for_other_keys().await?;
+                }
                 self.close().await;
                 Ok(())
             }
             Verdict::OldAccepted => {
-                let cause = Report::of(&Problem::OldKeyAccepted { device: self.name().to_owned() });
+                let cause = self.old_key_accepted();
                 work.trouble(self.name(), Stage::Refuse, StageState::Failed, &cause);
                 Err(Failure::OldKeyAccepted(cause))
             }
@@ -111,6 +114,20 @@ impl DeviceRun {
                 self.put_back().await?;
                 Err(Failure::Cause(cause))
             }
+        }
+    }
+
+    fn old_key_accepted(&self) -> Report {
+        Report::of(&Problem::OldKeyAccepted { device: self.name().to_owned() })
+    }
+
+    /// Asks once more, apart from any change: the old key must be refused, and the new one log in.
+    pub(in crate::rotation) async fn refuses(&mut self) -> Result<(), Failure> {
+        match self.refuse_once().await? {
+            Ok(Verdict::Changed) => Ok(()),
+            Ok(Verdict::OldAccepted) => Err(Failure::OldKeyAccepted(self.old_key_accepted())),
+            Ok(Verdict::NewRefused(cause)) => Err(Failure::Cause(cause)),
+            Err(unknown) => Err(Failure::NotProven(unknown)),
         }
     }
 
@@ -191,10 +208,20 @@ impl DeviceRun {
         }
     }
 
-    /// The new key is not accepted after the removal: the session still open puts the old lines back before anything else.
+    /// The new key is not accepted after the removal: the session still open puts the old lines back before anything else;
+    /// where the old key is compromised, the new one's instead.
     async fn put_back(&mut self) -> Result<(), Failure> {
         let remembered = self.remembered().await?;
         let Some(new) = self.work.new.clone() else { return Ok(()) };
+        if self.work.is_emergency() {
+            for (path, lines) in remembered.added {
+                let public = new.public.clone();
+                let edit = move |text: &[u8]| Ok(authorized_keys::restore(text, &lines, key(&public)));
+                self.write(&path, WriteKind::Restore, Direction::Forward, &edit).await?;
+            }
+            self.note_accepts(&new, false);
+            return Ok(());
+        }
         for (path, lines) in remembered.removed {
             let public = new.public.clone();
             let edit = move |text: &[u8]| Ok(authorized_keys::restore(text, &lines, key(&public)));

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::Begun;
 use crate::{
     audit::Action,
-    catalogue::{Credential, DeviceId},
+    catalogue::{Credential, DeviceId, Strategy},
     error::Error,
     journal::{self, Change, ChangeId, ChangeState, JournalError, Kind},
     keywheel::Keywheel,
@@ -83,6 +83,9 @@ impl Keywheel {
             return Err(JournalError::StateForbids { id, state, action: participle }.into());
         }
         let back = direction == Some(Direction::Back);
+        if back && change.strategy == Strategy::Emergency {
+            return Err(RotationError::NeverPutBack { id }.into());
+        }
         if back && change.kind == Kind::Uninstall && change.snapshot.auth_with.is_none() {
             // Going back would fail where the key is off, and bar the way forward.
             let devices = self.database().run_read(move |connection| journal::device::list(connection, id)).await?;
@@ -123,7 +126,10 @@ impl Keywheel {
         let change = self.find_change(id).await?;
         let snapshot = change.snapshot.clone();
         let taken_off = snapshot.devices.iter().map(|device| device.id).filter(|id| !credential.devices.contains(id));
-        let given_up: Vec<DeviceId> = taken_off.collect();
+        let mut given_up: Vec<DeviceId> = taken_off.collect();
+        if change.strategy == Strategy::Emergency {
+            given_up.extend(self.given_up(&change).await?);
+        }
         let work = self
             .work(WorkPlan {
                 change: Some((id, epoch)),
@@ -182,6 +188,9 @@ impl Keywheel {
     async fn undo_now(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
         let change = self.find_change(id).await?;
         let forbidden = |reason| RotationError::NoUndo { id, reason };
+        if change.strategy == Strategy::Emergency {
+            return Err(RotationError::NeverPutBack { id }.into());
+        }
         if change.state != ChangeState::Changed || !matches!(change.kind, Kind::Rotate | Kind::Undo) {
             return Err(forbidden(NotUndoable::NotChanged).into());
         }
@@ -201,6 +210,9 @@ impl Keywheel {
         let (Some(from), Some(to)) = (change.from_version, change.to_version) else {
             return Err(forbidden(NotUndoable::NoVersion).into());
         };
+        if credential.key_version(from).is_some_and(|version| version.compromised) {
+            return Err(forbidden(NotUndoable::Compromised).into());
+        }
         let days = self.settings().await?.days_of_undo;
         let ended = change.ended.unwrap_or(change.started);
         let limit = jiff::SignedDuration::from_hours(24 * i64::from(days));

@@ -16,13 +16,13 @@ use super::{ConnectWith, Rotate};
 use crate::{
     audit::Action,
     authorized_keys,
-    catalogue::{Authentication, CredentialId, DeviceId, credential::order_of_change, words},
+    catalogue::{Authentication, CredentialId, DeviceId, Strategy, credential::order_of_change, words},
     error::{Error, Report},
     journal::{Kind, SnapshotDevice},
     key::{Algorithm, PrivateKey},
     keywheel::Keywheel,
     rotation::{
-        Conditions, Finding, Problem, Stage,
+        Conditions, Finding, Problem, Seen, Stage,
         conditions::{Entered, conditions},
         device::DeviceRun,
         event::{Event, What},
@@ -233,6 +233,11 @@ impl Keywheel {
         self.audited(action, &findings).await;
         let findings = findings?;
         for found in &findings {
+            if request.strategy == Some(Strategy::Emergency) {
+                let (device, keys) = (found.finding.device.clone(), found.finding.other_keys.clone());
+                let what = What::OtherKeys { device, seen: Seen::Before, keys };
+                let _ = events.send(Event { change: 0, at: crate::clock::rfc3339(self.now()), what });
+            }
             for file in &found.diffs {
                 let device = found.finding.device.clone();
                 let what = What::Plan { device, file: file.path.clone(), diff: file.diff.clone() };
