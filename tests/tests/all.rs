@@ -31,6 +31,8 @@ mod leave_out;
 mod limits;
 #[path = "all/look.rs"]
 mod look;
+#[path = "all/restored.rs"]
+mod restored;
 #[path = "all/resume.rs"]
 mod resume;
 #[path = "all/rotation.rs"]

@@ -5,6 +5,7 @@
 //! - `driver`: performs it, and notes what came of it
 //! - `device`: the stages of one device, done and proven
 //! - [`finding`]: what `check` finds and predicts; `conditions`: what it says of what must hold
+//! - `newer`: keys that only the keyring knows
 //! - `plan`, `work`: what a change goes by, and what its devices share
 //! - [`event`]: what a change tells those who watch it
 
@@ -17,6 +18,7 @@ mod driver;
 mod error;
 pub mod event;
 pub mod finding;
+mod newer;
 pub mod operations;
 mod plan;
 mod work;

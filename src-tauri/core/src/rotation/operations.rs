@@ -83,6 +83,8 @@ impl Keywheel {
         let _locks = self.locks(&credential, &snapshot)?;
         self.refuse_open_change(&credential).await?;
         self.vault().check().await?;
+        let credential = self.take_newer_keys(credential).await?;
+        let outline = Outline::of(&credential);
         let old = self.current(&credential).await?;
         let algorithm = request.algorithm.unwrap_or_else(|| algorithm_like(old.public.algorithm()));
         let made = self.generate(algorithm, old.public.comment().to_owned()).await?;
@@ -153,6 +155,8 @@ impl Keywheel {
         let _locks = self.locks(&credential, &snapshot)?;
         self.refuse_open_change(&credential).await?;
         self.vault().check().await?;
+        let credential = self.take_newer_keys(credential).await?;
+        let outline = Outline::of(&credential);
         let old = self.current(&credential).await?;
         let begin = Begun::in_order(Kind::Uninstall, OnFailure::Continue);
         self.begin_and_run(&outline, snapshot, begin, Some(old), None, watch).await

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     catalogue::{
-        Authentication, Credential, CredentialId, DeviceId, Kind as CredentialKind, Settings, credential, device,
+        Authentication, Credential, CredentialId, DeviceId, Kind as CredentialKind, Settings, VersionState, credential,
+        device,
     },
     error::Error,
     journal::{ChangeId, Kind, Snapshot, SnapshotDevice, SnapshotJump},
@@ -150,6 +151,10 @@ impl Keywheel {
                 jumps.push((id, other.username, vec![secret]));
             }
         }
+        let others = match plan.credential.id {
+            Outline::UNSAVED => Vec::new(),
+            id => self.other_keys(id, [plan.old.as_ref(), plan.new.as_ref()]).await?,
+        };
         let reached = plan.new.as_ref().map(|new| new.version);
         let older = plan.credential.versions.iter().filter(|(version, _)| Some(*version) != reached);
         Ok(Work {
@@ -162,6 +167,7 @@ impl Keywheel {
             older: older.map(|(_, public)| public.clone()).collect(),
             new: plan.new,
             old: plan.old,
+            others,
             options: plan.snapshot.options.clone(),
             authentication,
             jumps,
@@ -170,6 +176,32 @@ impl Keywheel {
             resumed: plan.resumed,
             noting: plan.noting,
         })
+    }
+
+    /// The versions of a credential's key, but for these, whose private halves the vault holds, the newest first.
+    async fn other_keys(
+        &self,
+        credential: CredentialId,
+        but: [Option<&VersionKey>; 2],
+    ) -> Result<Vec<VersionKey>, Error> {
+        let credential = self.credential_of_change(credential).await?;
+        let mut others = Vec::new();
+        for known in credential.key_versions.iter().rev() {
+            let is_one = but.iter().flatten().any(|key| key.version == known.version);
+            if is_one || known.state == VersionState::Destroyed {
+                continue;
+            }
+            match self.read_key(&credential, known).await {
+                Ok(private) => others.push(VersionKey {
+                    version: known.version,
+                    public: known.public_key.clone(),
+                    private: Arc::new(private),
+                }),
+                Err(Error::Vault(error)) => return Err(error.into()),
+                Err(error) => tracing::info!(version = known.version, %error, "an older key can't be used"),
+            }
+        }
+        Ok(others)
     }
 
     /// A new key, made off the async threads, since large RSA primes take seconds.

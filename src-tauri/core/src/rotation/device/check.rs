@@ -152,7 +152,28 @@ impl DeviceRun {
         if !self.standing.is_touched() {
             self.check_sharing(&mut found).await?;
         }
+        self.check_version(&mut found);
         Ok(found)
+    }
+
+    /// Says that the device does not accept the current key but another version, with which it was entered.
+    fn check_version(&self, found: &mut Found) {
+        let (Some(current), Some(entered)) = (&self.work.old, &self.entered) else { return };
+        let is_other = self.work.others.iter().any(|other| other.version == entered.version);
+        if is_other {
+            found.finding.warnings.push(Report {
+                code: "accepts-other-version".into(),
+                message: format!(
+                    "The device \"{}\" accepts version {} of the key and refuses the current one, version {}.",
+                    self.name(),
+                    entered.version,
+                    current.version
+                ),
+                hint: "Change the key: the device is entered with the version it accepts.".into(),
+                subject: Some(self.name().to_owned()),
+                field: None,
+            });
+        }
     }
 
     /// Finds the credentials that enter the same account with the same key: taking its line out would lock them out.
@@ -193,11 +214,8 @@ impl DeviceRun {
         if !others || !matches!(work.kind, Kind::Rotate | Kind::Undo) {
             return Ok(());
         }
-        match self.enter_with(&work, &work.username, &work.own_secrets(work.resumed)).await {
-            Ok(session) => {
-                session.close().await;
-                self.note_entered().await?;
-            }
+        match self.enter_itself(work.resumed).await {
+            Ok(session) => session.close().await,
             Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
                 found.finding.problems.push(cause);
                 found.finding.ready = false;

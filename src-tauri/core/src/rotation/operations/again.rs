@@ -91,6 +91,7 @@ impl Keywheel {
             }
         }
         self.vault().check().await?;
+        let credential = self.take_newer_keys(credential).await?;
         self.wait_for_late_writes(&change).await?;
         let old = match change.from_version {
             Some(version) => Some(self.version_key(&credential, version).await?),
@@ -208,6 +209,7 @@ impl Keywheel {
             return Err(forbidden("its days of undo are over").into());
         }
         self.vault().check().await?;
+        let credential = self.take_newer_keys(credential).await?;
         let new = self.version_key(&credential, from).await?;
         let old = self.version_key(&credential, to).await?;
         let auth = match change.snapshot.auth_with {
