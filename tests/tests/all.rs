@@ -16,6 +16,8 @@ mod cli;
 #[cfg(target_os = "linux")]
 #[path = "all/demo.rs"]
 mod demo;
+#[path = "all/destroy.rs"]
+mod destroy;
 #[path = "all/embedded.rs"]
 mod embedded;
 #[path = "all/faults.rs"]

@@ -7,6 +7,7 @@
 //! - [`finding`]: what `check` finds and predicts; `conditions`: what it says of what must hold
 //! - `newer`: keys that only the keyring knows
 //! - `plan`, `work`: what a change goes by, and what its devices share
+//! - [`retired`]: when a retired key goes, and what holds it up
 //! - [`event`]: what a change tells those who watch it
 
 pub mod accepts;
@@ -21,6 +22,7 @@ pub mod finding;
 mod newer;
 pub mod operations;
 mod plan;
+pub mod retired;
 mod work;
 
 pub use self::{
@@ -29,7 +31,8 @@ pub use self::{
     error::RotationError,
     finding::Finding,
     operations::{
-        ConnectWith, DeviceFinding, Draft, DraftKey, FileDiff, Install, Look, Purpose, Rotate, Subject, Uninstall,
+        ConnectWith, Destroy, Destroyed, DeviceFinding, Draft, DraftKey, FileDiff, Install, Look, Purpose, Rotate,
+        Subject, Uninstall,
     },
 };
 use self::{driver::Driver, work::Work};

@@ -1,10 +1,12 @@
 //! What the shells ask for: rotate, install and uninstall here; `look` has check and dry run, `again` what goes on with a
-//! change that is there.
+//! change that is there, `destroy` what ends a retired key.
 
 mod again;
+mod destroy;
 mod look;
 mod request;
 
+pub use self::destroy::{Destroy, Destroyed};
 pub use self::look::{DeviceFinding, Draft, DraftKey, FileDiff, Look, Purpose, Subject};
 pub use self::request::{ConnectWith, Install, Rotate, Uninstall};
 
@@ -241,14 +243,14 @@ impl Keywheel {
         match driver {
             Ok(driver) => driver.run().await,
             Err(error) => {
-                self.give_up(id, &error).await?;
+                self.end_before_it_began(id, &error).await?;
                 Err(error)
             }
         }
     }
 
     /// Ends a change that could not even be set up.
-    async fn give_up(&self, id: ChangeId, error: &Error) -> Result<(), Error> {
+    async fn end_before_it_began(&self, id: ChangeId, error: &Error) -> Result<(), Error> {
         let (report, now) = (Report::of(error), self.now());
         Ok(self
             .database()

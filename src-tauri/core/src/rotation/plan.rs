@@ -77,7 +77,7 @@ impl Keywheel {
         })
     }
 
-    async fn snapshot_device(
+    pub(super) async fn snapshot_device(
         &self,
         id: DeviceId,
         changed: &Outline,

@@ -202,6 +202,9 @@ impl Keywheel {
         let (Some(from), Some(to)) = (change.from_version, change.to_version) else {
             return Err(forbidden("it has no version before").into());
         };
+        if changes::is_destroyed(&credential, from) {
+            return Err(forbidden("the key before it is destroyed").into());
+        }
         let days = self.settings().await?.days_of_undo;
         let ended = change.ended.unwrap_or(change.started);
         let limit = jiff::SignedDuration::from_hours(24 * i64::from(days));
