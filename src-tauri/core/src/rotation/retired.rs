@@ -101,6 +101,32 @@ impl Keywheel {
             })
             .await
     }
+
+    /// When the next retired key of all credentials falls due that is not yet.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub async fn next_to_go(&self) -> Result<Option<Timestamp>, Error> {
+        let (days, now) = (self.settings().await?.days_of_undo, self.now());
+        self.database()
+            .run_read(move |connection| {
+                let mut next: Option<Timestamp> = None;
+                for credential in credential::all(connection)?.iter().filter(|credential| has_retired(credential)) {
+                    let history = History::read(connection, credential.id, now)?;
+                    let retired = history.credential.key_versions.iter();
+                    let retired = retired.filter(|version| version.state == VersionState::Retired);
+                    let later = retired.map(|version| history.goes_at(version, days)).filter(|at| *at > now);
+                    next = next.into_iter().chain(later).min();
+                }
+                Ok(next)
+            })
+            .await
+    }
+}
+
+/// Whether a credential's key has retired versions.
+pub(super) fn has_retired(credential: &Credential) -> bool {
+    credential.key_versions.iter().any(|version| version.state == VersionState::Retired)
 }
 
 /// What is known of a credential's key, its devices and changes.

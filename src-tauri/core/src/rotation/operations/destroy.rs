@@ -18,7 +18,7 @@ use crate::{
         accepts::ask_truly,
         decide::Direction,
         plan::Outline,
-        retired::{Held, History, still_accepts},
+        retired::{Held, History, has_retired, still_accepts},
         work::{VersionKey, answered, unanswered},
     },
 };
@@ -84,7 +84,7 @@ impl Keywheel {
     pub async fn destroy_all_due(&self) -> Result<Vec<Destroyed>, Error> {
         self.vault().check().await?;
         let mut ended = Vec::new();
-        for credential in self.credentials().await? {
+        for credential in self.credentials().await?.into_iter().filter(has_retired) {
             match self.destroy_due(credential.id).await {
                 Ok(destroyed) => ended.extend(destroyed),
                 Err(error) => tracing::info!(credential = credential.name, %error, "its retired keys stay for now"),
