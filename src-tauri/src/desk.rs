@@ -3,6 +3,7 @@
 mod drafts;
 mod notices;
 mod preferences;
+mod retiring;
 mod running;
 mod scans;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub(crate) use self::drafts::{Draft, Drafts};
 pub(crate) use self::notices::{Notice, Notices};
 pub(crate) use self::preferences::{Language, Preferences};
+pub(crate) use self::retiring::retire;
 pub(crate) use self::running::{Happened, Progress, Running};
 pub(crate) use self::scans::{Scans, Stops};
 use crate::error::{Answer, DeskError, report};

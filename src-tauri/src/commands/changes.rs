@@ -7,6 +7,7 @@ use keywheel_core::catalogue::{CredentialId, DeviceId};
 use keywheel_core::error::Report;
 use keywheel_core::journal::{ChangeId, Kind};
 use keywheel_core::key::{Algorithm, Fingerprint};
+use keywheel_core::rotation::accepts::Accepts;
 use keywheel_core::rotation::changes::{ChangeDetails, ChangeView, DeviceRecordView, Step};
 use keywheel_core::rotation::event::Event;
 use keywheel_core::rotation::operations::ConnectWith;
@@ -151,6 +152,12 @@ pub(crate) async fn step_change(desk: State<'_, Arc<Desk>>, id: ChangeId, step: 
 #[tauri::command]
 pub(crate) async fn stop_change(desk: State<'_, Arc<Desk>>, id: ChangeId) -> Answer<()> {
     desk.running.stop(id).map_err(report)
+}
+
+/// Asks each device of a change which key versions it accepts now.
+#[tauri::command]
+pub(crate) async fn change_accepts(desk: State<'_, Arc<Desk>>, id: ChangeId) -> Answer<Vec<Accepts>> {
+    desk.keywheel()?.change_accepts(id).await.map_err(report)
 }
 
 /// Lists the changes, newest first.

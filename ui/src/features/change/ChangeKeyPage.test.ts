@@ -224,3 +224,10 @@ test("the page is no fault to axe, and speaks Portuguese", async () => {
     "Trocar a chave de deploy em 3 dispositivos, um por vez, começando por web-1",
   );
 });
+
+test("above the button stands on which devices this key is the only way in, and nothing more is asked", async () => {
+  const { asked } = await open();
+  answer(asked[0], [10, [], ["only-key"]], [20], [30, [], ["managed-file", "only-key"]]);
+  expect(await screen.findByText("On 2 devices this key is the only way in: web-1 and web-3")).toBeTruthy();
+  expect(main("Change key on 3 devices").disabled).toBe(false);
+});

@@ -76,6 +76,7 @@ export function checkingBackend(credentials: CredentialRow[], more: Partial<Back
         username_fixed: [],
         truth: [],
         others_with_key: [],
+        retired: [],
         changes: [],
       });
     },
