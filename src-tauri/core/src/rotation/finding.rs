@@ -417,7 +417,7 @@ mod tests {
         let only = |texts: &[Vec<u8>]| is_only_key(&all, &texts.iter().map(Vec::as_slice).collect::<Vec<_>>());
 
         let both = [line(&ours), b"# a comment\nnot a key\n".to_vec(), line(&before)].concat();
-        assert!(only(&[both.clone()]), "an older version of the same key is no other way in");
+        assert!(only(std::slice::from_ref(&both)), "an older version of the same key is no other way in");
         assert!(only(&[line(&ours), Vec::new()]));
         assert!(!only(&[both.clone(), line(&foreign)]), "the second file lets somebody in");
         let authority = [b"cert-authority ".as_slice(), &line(&foreign)].concat();
