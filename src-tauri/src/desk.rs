@@ -3,6 +3,7 @@
 mod drafts;
 mod notices;
 mod preferences;
+mod retiring;
 mod running;
 mod scans;
 #[cfg(test)]
@@ -15,15 +16,14 @@ use keywheel_core::Keywheel;
 use keywheel_core::audit::Actor;
 use keywheel_core::clock::{Clock, SystemClock};
 use keywheel_core::error::Report;
-use keywheel_core::rotation::Patience;
 use keywheel_core::vault::Vault;
 use tauri::ipc::Channel;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::watch;
 
 pub(crate) use self::drafts::{Draft, Drafts};
 pub(crate) use self::notices::{Notice, Notices};
 pub(crate) use self::preferences::{Language, Preferences};
+pub(crate) use self::retiring::retire;
 pub(crate) use self::running::{Happened, Progress, Running};
 pub(crate) use self::scans::{Scans, Stops};
 use crate::error::{Answer, DeskError, report};
@@ -130,21 +130,6 @@ impl Desk {
             Ok(views) => *lock(&self.preferences) = Preferences::of(&views),
             Err(error) => tracing::warn!(%error, "the settings could not be read"),
         }
-    }
-
-    /// Destroys, by itself and as soon as it may, the compromised keys that no device accepts any more. What can't be done now,
-    /// the keyring being locked or the program ended before, is done the next time.
-    pub(crate) fn let_compromised_go(self: &Arc<Self>) {
-        let Ok(keywheel) = self.keywheel() else { return };
-        let desk = Arc::clone(self);
-        tokio::spawn(async move {
-            let (_nobody, stop) = watch::channel(false);
-            match keywheel.destroy_compromised(Patience::Waits, &stop).await {
-                Ok(done) if done.iter().any(|one| one.held.is_empty()) => desk.notices.tell(Notice::Catalogue),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "a compromised key could not be destroyed"),
-            }
-        });
     }
 
     /// Tells the page that something was changed, and answers what the change answered.

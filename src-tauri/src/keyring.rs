@@ -1,7 +1,7 @@
 //! The keyring, opened anew for each use.
 
 use async_trait::async_trait;
-use keywheel_core::vault::{ItemName, OsKeyring, Vault, VaultError};
+use keywheel_core::vault::{ItemName, ItemVersion, OsKeyring, Vault, VaultError};
 use zeroize::Zeroizing;
 
 /// The keyring of this account, also where it is not there yet: a window stays open for days, and a keyring that was missing
@@ -21,6 +21,10 @@ impl Vault for Keyring {
 
     async fn read(&self, name: &ItemName) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
         OsKeyring::open()?.read(name).await
+    }
+
+    async fn find(&self, version: &ItemVersion) -> Result<Vec<ItemName>, VaultError> {
+        OsKeyring::open()?.find(version).await
     }
 
     async fn remove(&self, name: &ItemName) -> Result<(), VaultError> {

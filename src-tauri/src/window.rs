@@ -8,7 +8,7 @@ use keywheel_core::error::{Explain, Sentences};
 use tauri::{App, AppHandle, Context, Manager, RunEvent, Runtime, WebviewUrl, WebviewWindowBuilder, WindowEvent};
 
 use crate::arguments::Arguments;
-use crate::desk::{Desk, Happened, Notice};
+use crate::desk::{Desk, Happened, Notice, retire};
 use crate::keyring::Keyring;
 use crate::place::Place;
 use crate::tray::{self, Tray};
@@ -187,6 +187,7 @@ fn start(app: &AppHandle, happened: tokio::sync::mpsc::UnboundedReceiver<Happene
     }
     tauri::async_runtime::spawn(closing::on_signals(app.clone()));
     tauri::async_runtime::spawn(notifications::tell(app.clone(), happened));
+    tauri::async_runtime::spawn(retire(Arc::clone(&desk)));
     let app = app.clone();
     tauri::async_runtime::spawn(async move {
         desk.read_preferences().await;

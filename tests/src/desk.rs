@@ -83,8 +83,43 @@ impl Desk {
     ///
     /// The database can't be opened.
     pub fn reopen_later(&self, by: Duration) -> Result<Keywheel, Trouble> {
-        let vault: Arc<dyn Vault> = Arc::new(self.vault.clone());
-        Ok(Keywheel::open(&self.dir.path().join("data"), vault, Arc::new(Ahead(by)), Actor::named("tester"))?)
+        self.reopen_at(Arc::new(Ahead(by)))
+    }
+
+    /// Opens the same data directory anew, at another time.
+    ///
+    /// # Errors
+    ///
+    /// The database can't be opened.
+    pub fn reopen_at(&self, clock: Arc<dyn Clock>) -> Result<Keywheel, Trouble> {
+        open_at(self.dir.path().join("data"), &self.vault, clock)
+    }
+
+    /// Copies the database as it is now.
+    ///
+    /// # Errors
+    ///
+    /// The files can't be copied.
+    pub fn copy_database(&self) -> Result<DatabaseCopy, Trouble> {
+        let copy = tempfile::tempdir()?;
+        let data = copy.path().join("data");
+        std::fs::create_dir(&data)?;
+        for entry in std::fs::read_dir(self.dir.path().join("data"))? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                std::fs::copy(entry.path(), data.join(entry.file_name()))?;
+            }
+        }
+        Ok(DatabaseCopy { dir: copy })
+    }
+
+    /// Opens a copy of the database that was made before, with the vault as it is now.
+    ///
+    /// # Errors
+    ///
+    /// The database can't be opened.
+    pub fn restore(&self, copy: &DatabaseCopy) -> Result<Keywheel, Trouble> {
+        open(copy.dir.path().join("data"), &self.vault)
     }
 
     /// Adds a device and pins the host keys it really has.
@@ -177,7 +212,16 @@ impl Clock for Ahead {
     }
 }
 
+/// A copy of a desk's database.
+pub struct DatabaseCopy {
+    dir: TempDir,
+}
+
 fn open(dir: PathBuf, vault: &MemoryVault) -> Result<Keywheel, Trouble> {
+    open_at(dir, vault, Arc::new(SystemClock))
+}
+
+fn open_at(dir: PathBuf, vault: &MemoryVault, clock: Arc<dyn Clock>) -> Result<Keywheel, Trouble> {
     let vault: Arc<dyn Vault> = Arc::new(vault.clone());
-    Ok(Keywheel::open(&dir, vault, Arc::new(SystemClock), Actor::named("tester"))?)
+    Ok(Keywheel::open(&dir, vault, clock, Actor::named("tester"))?)
 }

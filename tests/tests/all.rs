@@ -16,6 +16,8 @@ mod cli;
 #[cfg(target_os = "linux")]
 #[path = "all/demo.rs"]
 mod demo;
+#[path = "all/destroy.rs"]
+mod destroy;
 #[path = "all/embedded.rs"]
 mod embedded;
 #[path = "all/emergency.rs"]
@@ -33,6 +35,8 @@ mod leave_out;
 mod limits;
 #[path = "all/look.rs"]
 mod look;
+#[path = "all/restored.rs"]
+mod restored;
 #[path = "all/resume.rs"]
 mod resume;
 #[path = "all/rotation.rs"]

@@ -3,10 +3,13 @@
 use clap::Subcommand;
 use keywheel_core::error::Report;
 use keywheel_core::journal::{ChangeId, ChangeState, JournalError};
+use keywheel_core::rotation::accepts::Accepts;
 use keywheel_core::rotation::changes::{ChangeDetails, ChangeView, DeviceRecordView, Step};
 use keywheel_core::rotation::{Patience, Strategy};
+use serde::Serialize;
 
 use crate::check::reported;
+use crate::credential::accepts_text;
 use crate::error::{Asked, Ending, Failure};
 use crate::output::{fields, or_dash, printable, table, time};
 use crate::rotate::{emergency, follow, follow_patiently};
@@ -17,10 +20,13 @@ use crate::shell::Shell;
 pub(crate) enum ChangeCommand {
     /// List changes, newest first
     List,
-    /// Show a change with each of its devices
+    /// Show a change with each of its devices, and which key versions each accepts now, by asking it
     Show {
         /// The change's ID
         id: i64,
+        /// Ask no device; show what is recorded
+        #[arg(long)]
+        recorded: bool,
     },
     /// Begin a scheduled change now
     Run {
@@ -65,8 +71,10 @@ pub(crate) async fn run(shell: &Shell, command: ChangeCommand) -> Result<Ending,
             shell.output().table(&changes, &HEADER, row, "There are no changes yet.");
             Ok(Ending::Done)
         }
-        ChangeCommand::Show { id } => {
-            shell.output().item(&keywheel.change_details(ChangeId(id)).await?, text);
+        ChangeCommand::Show { id, recorded } => {
+            let details = keywheel.change_details(ChangeId(id)).await?;
+            let accepts_now = if recorded { None } else { Some(keywheel.change_accepts(ChangeId(id)).await?) };
+            shell.output().item(&Shown { details, accepts_now }, Shown::text);
             Ok(Ending::Done)
         }
         ChangeCommand::Run { id } => not_scheduled(&keywheel, id, "run").await,
@@ -118,6 +126,27 @@ pub(crate) fn row(change: &ChangeView) -> Vec<String> {
         change.ended.as_deref().map_or_else(|| "-".to_owned(), time),
         format!("{} of {}", change.devices_done, change.devices),
     ]
+}
+
+/// A change, and what its devices say now.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    details: ChangeDetails,
+    /// None where they were not to be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepts_now: Option<Vec<Accepts>>,
+}
+
+impl Shown {
+    fn text(&self) -> String {
+        let mut shown = text(&self.details);
+        if let Some(answers) = &self.accepts_now {
+            shown.push_str("\nAccepted now, by asking the devices:\n");
+            answers.iter().for_each(|answer| shown.push_str(&accepts_text(answer)));
+        }
+        shown
+    }
 }
 
 fn text(details: &ChangeDetails) -> String {

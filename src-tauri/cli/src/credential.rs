@@ -1,6 +1,8 @@
 //! `keywheel credential`.
 
+mod destroy;
 mod edit;
+mod history;
 mod secret;
 
 use std::path::PathBuf;
@@ -8,16 +10,13 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use keywheel_core::Keywheel;
 use keywheel_core::catalogue::{DeviceId, PersonId, PolicyId};
-use keywheel_core::credential::{
-    AuthenticationView, Automatic, CredentialView, KeyVersionView, NewCredential, NewSecret,
-};
+use keywheel_core::credential::{AuthenticationView, Automatic, CredentialView, NewCredential, NewSecret};
 use keywheel_core::rotation::accepts::Accepts;
-use keywheel_core::rotation::changes::ChangeView;
-use serde::Serialize;
 
+pub(crate) use self::destroy::destroy_due;
 use crate::device::{Status, credential_id};
 use crate::error::{Ending, Failure};
-use crate::output::{Form, fields, list, or_dash, table, time};
+use crate::output::{Form, fields, list, or_dash, time};
 use crate::prompt;
 use crate::shell::Shell;
 
@@ -75,6 +74,28 @@ Example:
         /// Read the passphrase to encrypt it with from standard input
         #[arg(long)]
         passphrase_stdin: bool,
+    },
+    /// Destroy the private half of a retired key version before its time
+    #[command(
+        after_help = "Asks for the credential's name. The key goes only when every device on which it ever stood accepts a
+newer one by a login and refuses this one, when asked once more; a device that is gone for good is given up by its name.
+Keys whose days of undo are over go by themselves.
+
+Examples:
+  keywheel credential destroy deploy --key-version 1
+  keywheel credential destroy deploy --key-version 1 --give-up web-7
+
+Exit status: 0 its private half is gone; 1 it is kept, because something may still need it."
+    )]
+    Destroy {
+        /// The credential's name
+        name: String,
+        /// The version
+        #[arg(long, value_name = "VERSION")]
+        key_version: u32,
+        /// A device that no longer holds it up, by name or number; can be given several times
+        #[arg(long, value_name = "DEVICE")]
+        give_up: Vec<String>,
     },
     /// Ask each device which key versions it accepts now
     Accepts {
@@ -231,7 +252,7 @@ pub(crate) async fn run(shell: &Shell, command: CredentialCommand) -> Result<End
             return edit::remove(shell, &keywheel, &name, standing).await;
         }
         CredentialCommand::PublicKey { name } => public_key(shell, &keywheel, &name).await?,
-        CredentialCommand::History { name } => history(shell, &keywheel, &name).await?,
+        CredentialCommand::History { name } => history::history(shell, &keywheel, &name).await?,
         CredentialCommand::Reveal { name, out, passphrase_stdin } => {
             let found = keywheel.find_credential(&name).await?;
             let question = format!("Write the private key of \"{}\" to {}?", found.name, out.display());
@@ -243,6 +264,9 @@ pub(crate) async fn run(shell: &Shell, command: CredentialCommand) -> Result<End
                 shell.output().json(&done);
             }
             shell.output().message(&format!("The private key of \"{}\" is in {}.", found.name, out.display()));
+        }
+        CredentialCommand::Destroy { name, key_version, give_up } => {
+            destroy::destroy(shell, &keywheel, &name, key_version, give_up).await?;
         }
         CredentialCommand::Accepts { name } => return accepts(shell, &keywheel, &name).await,
     }
@@ -305,38 +329,6 @@ async fn public_key(shell: &Shell, keywheel: &Keywheel, name: &str) -> Result<()
     Ok(())
 }
 
-/// An entry of a credential's history.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Entry<'a> {
-    KeyVersion(&'a KeyVersionView),
-    Change(&'a ChangeView),
-}
-
-async fn history(shell: &Shell, keywheel: &Keywheel, name: &str) -> Result<(), Failure> {
-    let found = keywheel.find_credential(name).await?;
-    let view = keywheel.credential_view(found.id).await?;
-    let changes = keywheel.change_views_of(found.id).await?;
-    if shell.output().form() == Form::Json {
-        view.key_versions.iter().for_each(|version| shell.output().json(&Entry::KeyVersion(version)));
-        changes.iter().for_each(|change| shell.output().json(&Entry::Change(change)));
-        return Ok(());
-    }
-    let version = |version: &KeyVersionView| {
-        let (algorithm, created) = (version.algorithm.to_string(), time(&version.created));
-        let state =
-            if version.compromised { format!("{} (compromised)", version.state) } else { version.state.to_string() };
-        vec![version.version.to_string(), state, algorithm, version.fingerprint.clone(), created]
-    };
-    let header = ["version", "state", "algorithm", "fingerprint", "made"];
-    shell.output().data(&table(&header, view.key_versions.iter().map(version).collect()));
-    if !changes.is_empty() {
-        let rows = changes.iter().map(crate::change::row).collect();
-        shell.output().data(&format!("\n{}", table(&crate::change::HEADER, rows)));
-    }
-    Ok(())
-}
-
 async fn accepts(shell: &Shell, keywheel: &Keywheel, name: &str) -> Result<Ending, Failure> {
     let answers = keywheel.accepts(name).await?;
     for answer in &answers {
@@ -347,15 +339,20 @@ async fn accepts(shell: &Shell, keywheel: &Keywheel, name: &str) -> Result<Endin
     Ok(if all_asked { Ending::Done } else { Ending::NotDone })
 }
 
-fn accepts_text(answer: &Accepts) -> String {
+/// What a device accepts now, or accepted when it was last asked.
+pub(crate) fn accepts_text(answer: &Accepts) -> String {
     use keywheel_core::journal::Proof;
     let mut text = format!("{}:\n", answer.device);
     for version in &answer.versions {
-        let by = match (version.by, version.answer.as_str()) {
-            (Some(Proof::Login), _) => "by a login",
-            (Some(Proof::Question), "accepted") => "asked only: would be offered",
-            (Some(Proof::Question), _) => "asked only",
-            (None, _) => "not asked",
+        let by = match (version.by, version.answer.as_str(), &version.last) {
+            (Some(Proof::Login), ..) => "by a login".to_owned(),
+            (Some(Proof::Question), "accepted", _) => "asked only: would be offered".to_owned(),
+            (Some(Proof::Question), ..) => "asked only".to_owned(),
+            (None, _, Some(last)) => {
+                let answer = if last.accepted { "accepted" } else { "refused" };
+                format!("not asked; {answer} at {}", time(&last.at))
+            }
+            (None, _, None) => "not asked".to_owned(),
         };
         let line = format!("  version {} {}: {} ({by})\n", version.version, version.fingerprint, version.answer);
         text.push_str(&line);

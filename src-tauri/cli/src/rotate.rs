@@ -255,6 +255,11 @@ async fn follow_until<F: Future<Output = Result<Finished, Error>>>(
     match done {
         Ok(finished) => {
             tell_end(shell, keywheel, &finished, told.seconds).await;
+            if finished.outcome == Outcome::Changed
+                && let Ok(change) = keywheel.find_change(finished.change).await
+            {
+                credential::destroy_due(shell, keywheel, change.credential).await;
+            }
             Ok(Ending::of_outcome(finished.outcome, asked))
         }
         Err(error) => {

@@ -11,7 +11,7 @@ use keywheel_core::audit::Actor;
 use keywheel_core::clock::SystemClock;
 use keywheel_core::data_dir::default_data_dir;
 use keywheel_core::error::Explain;
-use keywheel_core::vault::{ItemName, OsKeyring, Vault, VaultError};
+use keywheel_core::vault::{ItemName, ItemVersion, OsKeyring, Vault, VaultError};
 use zeroize::Zeroizing;
 
 use crate::arguments::Global;
@@ -118,6 +118,10 @@ impl Vault for NoKeyring {
     }
 
     async fn read(&self, _: &ItemName) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+        Err(self.error())
+    }
+
+    async fn find(&self, _: &ItemVersion) -> Result<Vec<ItemName>, VaultError> {
         Err(self.error())
     }
 

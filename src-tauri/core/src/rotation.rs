@@ -6,8 +6,10 @@
 //! - `device`: the stages of one device, done and proven
 //! - [`finding`]: what `check` finds and predicts; `conditions`: what it says of what must hold
 //! - `problem`: what stands in the way on a device
+//! - `newer`: keys that only the keyring knows
 //! - `plan`, `work`: what a change goes by, and what its devices share
 //! - `other_keys`: whose keys also stand in the files
+//! - [`retired`]: when a retired key goes, and what holds it up
 //! - [`event`]: what a change tells those who watch it
 
 pub mod accepts;
@@ -19,10 +21,12 @@ mod driver;
 mod error;
 pub mod event;
 pub mod finding;
+mod newer;
 pub mod operations;
 mod other_keys;
 mod plan;
 mod problem;
+pub mod retired;
 mod work;
 
 pub use self::{
@@ -31,7 +35,7 @@ pub use self::{
     error::{NotGivable, NotUndoable, RotationError},
     finding::Finding,
     operations::{
-        ConnectWith, Destruction, DeviceFinding, Draft, DraftKey, FileDiff, Held, Install, Look, Patience, Purpose,
+        ConnectWith, Destroy, Destroyed, DeviceFinding, Draft, DraftKey, FileDiff, Install, Look, Patience, Purpose,
         Rotate, Subject, Uninstall,
     },
     other_keys::{OtherKey, Seen},

@@ -1,6 +1,7 @@
 //! Where secrets lie: the keyring of the operating system.
 //!
-//! A vault keeps bytes under a name and lists nothing: what can be listed stands in the database. An item is written once
+//! A vault keeps bytes under a name and lists nothing but the items of one version: what can be listed stands in the
+//! database, and only where that is older than the vault there is something to find. An item is written once
 //! and never again, because the stores below replace silently, and a restored database would then overwrite the only key
 //! that still logs in.
 
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 pub use error::{Cause, VaultError};
-pub use item_name::ItemName;
+pub use item_name::{ItemName, ItemVersion};
 pub use memory::{Fault, MemoryVault};
 pub use os_keyring::OsKeyring;
 
@@ -50,6 +51,14 @@ pub trait Vault: Debug + Send + Sync {
     /// [`VaultError::Mismatch`] if the item is not one that Keywheel wrote; [`VaultError::Ambiguous`] if two items of the
     /// name differ; as for [`Vault::check`].
     async fn read(&self, name: &ItemName) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError>;
+
+    /// Lists the items of one version of a credential, whatever their fingerprints; empty only if the vault was unlocked and
+    /// holds none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Vault::check`].
+    async fn find(&self, version: &ItemVersion) -> Result<Vec<ItemName>, VaultError>;
 
     /// Removes a secret, and makes sure that it is gone; a name that isn't there is fine, so that a removal can be repeated.
     ///

@@ -7,6 +7,7 @@ use keywheel_core::catalogue::{CredentialId, DeviceId};
 use keywheel_core::error::Report;
 use keywheel_core::journal::{ChangeId, Kind};
 use keywheel_core::key::{Algorithm, Fingerprint};
+use keywheel_core::rotation::accepts::Accepts;
 use keywheel_core::rotation::changes::{ChangeDetails, ChangeView, DeviceRecordView, Step};
 use keywheel_core::rotation::event::Event;
 use keywheel_core::rotation::operations::ConnectWith;
@@ -108,14 +109,7 @@ pub(crate) async fn begin_change(desk: State<'_, Arc<Desk>>, request: ChangeRequ
                 at_once: request.at_once,
                 leave_out: request.leave_out,
             };
-            let after = Arc::clone(&desk);
-            desk.running
-                .begin(|watch| async move {
-                    let done = keywheel.rotate(&rotate, watch).await;
-                    after.let_compromised_go();
-                    done
-                })
-                .await
+            desk.running.begin(|watch| async move { keywheel.rotate(&rotate, watch).await }).await
         }
         Kind::Install => {
             let ConnectWith::Credential(auth_with) = connect_with else {
@@ -142,17 +136,14 @@ pub(crate) async fn begin_change(desk: State<'_, Arc<Desk>>, request: ChangeRequ
 #[tauri::command]
 pub(crate) async fn step_change(desk: State<'_, Arc<Desk>>, id: ChangeId, step: Step) -> Answer<ChangeId> {
     let keywheel = desk.keywheel()?;
-    let after = Arc::clone(&desk);
     desk.running
         .begin(|watch| async move {
-            let done = match step {
+            match step {
                 Step::Resume => keywheel.resume(id, watch).await,
                 Step::Retry => keywheel.retry(id, watch).await,
                 Step::RollBack => keywheel.roll_back(id, watch).await,
                 Step::Undo => keywheel.undo(id, watch).await,
-            };
-            after.let_compromised_go();
-            done
+            }
         })
         .await
 }
@@ -161,6 +152,12 @@ pub(crate) async fn step_change(desk: State<'_, Arc<Desk>>, id: ChangeId, step: 
 #[tauri::command]
 pub(crate) async fn stop_change(desk: State<'_, Arc<Desk>>, id: ChangeId) -> Answer<()> {
     desk.running.stop(id).map_err(report)
+}
+
+/// Asks each device of a change which key versions it accepts now.
+#[tauri::command]
+pub(crate) async fn change_accepts(desk: State<'_, Arc<Desk>>, id: ChangeId) -> Answer<Vec<Accepts>> {
+    desk.keywheel()?.change_accepts(id).await.map_err(report)
 }
 
 /// Lists the changes, newest first.

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use keywheel_core::Keywheel;
 use keywheel_core::catalogue::{CredentialId, DeviceId, Kind, PersonId, PolicyId};
 use keywheel_core::credential::{
     Automatic, CredentialDetails, CredentialRow, DeviceTruth, EditCredential, NewCredential, NewSecret, Standing,
@@ -11,6 +10,9 @@ use keywheel_core::credential::{
 use keywheel_core::key::PrivateKey;
 use keywheel_core::rotation::accepts::Accepts;
 use keywheel_core::rotation::changes::ChangeView;
+use keywheel_core::rotation::retired::{Held, RetiredVersion};
+use keywheel_core::rotation::{Destroy, RotationError};
+use keywheel_core::{Error, Keywheel};
 use serde::{Deserialize, Serialize};
 use tauri::{Runtime, State, WebviewWindow};
 use ts_rs::TS;
@@ -73,6 +75,8 @@ pub(crate) struct CredentialPage {
     pub(crate) others_with_key: Vec<String>,
     /// Its changes, newest first.
     pub(crate) changes: Vec<ChangeView>,
+    /// The retired versions of its key, oldest first.
+    pub(crate) retired: Vec<RetiredVersion>,
 }
 
 /// A policy to choose.
@@ -96,8 +100,9 @@ pub(crate) async fn credential(desk: State<'_, Arc<Desk>>, id: CredentialId) -> 
     let keywheel = desk.keywheel()?;
     let details = keywheel.credential_details(id).await.map_err(report)?;
     let changes = keywheel.change_views_of(id).await.map_err(report)?;
+    let retired = keywheel.retired(id).await.map_err(report)?;
     let CredentialDetails { row, randomart, username_fixed, truth, others_with_key, .. } = details;
-    Ok(CredentialPage { credential: row, randomart, username_fixed, truth, others_with_key, changes })
+    Ok(CredentialPage { credential: row, randomart, username_fixed, truth, others_with_key, changes, retired })
 }
 
 /// Adds a credential, or gives one these fields; answers its ID.
@@ -204,6 +209,28 @@ pub(crate) async fn accepts(desk: State<'_, Arc<Desk>>, id: CredentialId) -> Ans
     let keywheel = desk.keywheel()?;
     let name = keywheel.credential(id).await.map_err(report)?.name;
     desk.changed(keywheel.accepts(&name).await)
+}
+
+/// Destroys a retired version of a credential's key, whose name the person typed to confirm; devices that are given up hold
+/// it up no longer. Answers what holds it up all the same; nothing: it is gone.
+#[tauri::command]
+pub(crate) async fn destroy_key(
+    desk: State<'_, Arc<Desk>>,
+    id: CredentialId,
+    name: String,
+    version: u32,
+    give_up: Vec<DeviceId>,
+) -> Answer<Vec<Held>> {
+    confirm(&desk, id, &name).await?;
+    let give_up = give_up.iter().map(DeviceId::to_string).collect();
+    let done = desk.keywheel()?.destroy_version(&Destroy { credential: id, version, give_up }).await;
+    // Also where it is kept: what the devices answered is known now.
+    desk.notices.tell(Notice::Catalogue);
+    match done {
+        Ok(()) => Ok(Vec::new()),
+        Err(Error::Rotation(RotationError::KeyNeeded { held_by, .. })) => Ok(held_by),
+        Err(error) => Err(report(error)),
+    }
 }
 
 /// Lets the person, who typed the credential's name to confirm, choose a file and writes the private key to it; answers its

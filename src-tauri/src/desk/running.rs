@@ -223,6 +223,11 @@ impl Running {
         *self.count.borrow() > 0
     }
 
+    /// How many changes run or are being begun, for those who wait for their end.
+    pub(crate) fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
     /// What a change has told so far, if it ran here.
     pub(crate) fn events(&self, change: ChangeId) -> Vec<Event> {
         lock(&self.runs).known.get(&change).map(|run| run.events.clone()).unwrap_or_default()

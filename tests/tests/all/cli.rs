@@ -3,11 +3,17 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
+use keywheel_core::Keywheel;
+use keywheel_core::audit::Actor;
 use keywheel_core::catalogue::CredentialId;
+use keywheel_core::clock::{Clock, SystemClock, Timestamp};
 use keywheel_core::lock::{CredentialLock, Sharing};
+use keywheel_core::rotation::Rotate;
+use keywheel_core::vault::OsKeyring;
 use keywheel_fleet::keyring::PrivateKeyring;
-use keywheel_fleet::{Client, ClientKey, Fleet, Sshd, Trouble, available};
+use keywheel_fleet::{Client, ClientKey, Fleet, Sshd, Trouble, available, watch};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -371,6 +377,73 @@ fn a_locked_keyring_ends_with_5_and_nothing_is_begun() -> Result<(), Trouble> {
     user.done(&["credential", "public-key", "deploy"])?;
     user.keyring.unlock()?;
     user.done(&["check", "deploy"])?;
+    Ok(())
+}
+
+/// The clock of this machine, eight days ago.
+#[derive(Debug)]
+struct LastWeek;
+
+impl Clock for LastWeek {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() - std::time::Duration::from_secs(8 * 24 * 60 * 60)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_ends_with_the_keys_whose_days_are_over_and_shows_what_its_devices_say_now() -> Result<(), Trouble> {
+    let Some(fleet) = available(Fleet::start(2))? else { return Ok(()) };
+    let user = User::new()?;
+    user.deploy(&fleet.devices.iter().collect::<Vec<_>>())?;
+    let vault = Arc::new(OsKeyring::open_at(&user.keyring.address()));
+    let last_week = Keywheel::open(&user.path("data"), vault, Arc::new(LastWeek), Actor::named("tester"))?;
+    let (watch, _watching) = watch();
+    last_week.rotate(&Rotate { credential: "deploy".to_owned(), ..Rotate::default() }, watch).await?;
+    drop(last_week);
+
+    let states = || -> Result<Vec<Value>, Trouble> {
+        let history = user.done(&["credential", "history", "deploy"])?;
+        Ok(history.lines.into_iter().filter(|line| line.get("key_version").is_some()).collect())
+    };
+    let before = states()?;
+    assert_eq!(
+        (&before[0]["key_version"]["state"], &before[1]["key_version"]["state"]),
+        (&json!("retired"), &json!("current"))
+    );
+    assert!(before[0]["key_version"]["goes_at"].is_string(), "it says when it goes: {before:?}");
+    assert_eq!(before[0]["key_version"]["held_by"], json!([]), "nothing holds it up");
+    let rotated = user.done(&["rotate", "deploy"])?;
+    assert_eq!(rotated.last()["event"], "finished", "the last line is the change's end");
+    assert!(rotated.stderr.contains("version 1, is destroyed"), "{}", rotated.stderr);
+    assert_eq!(states()?[0]["key_version"]["state"], "destroyed");
+    assert_eq!(user.keyring.items()?.len(), 2, "its private half must be gone");
+
+    let destroy = ["credential", "destroy", "deploy", "--key-version", "2"];
+    user.refused(&destroy, 2, "question-unanswered")?;
+    let held = user.refused(&[&destroy[..], &["--yes"]].concat(), 1, "key-needed")?;
+    assert!(held.stderr.contains("less than a minute ago"), "{}", held.stderr);
+    let nowhere = [&destroy[..], &["--give-up", "nowhere", "--yes"]].concat();
+    user.refused(&nowhere, 2, "not-on-device")?;
+
+    let id = rotated.last()["change"].to_string();
+    let shown = user.done(&["change", "show", &id])?;
+    let now = &shown.last()["accepts_now"];
+    assert_eq!((&now[0]["versions"][0]["answer"], &now[0]["versions"][0]["by"]), (&json!("accepted"), &json!("login")));
+    assert_eq!(now[0]["versions"][1]["answer"], "refused", "{}", shown.stdout);
+    assert_eq!(shown.last()["state"], "changed", "what was there stays there: {}", shown.stdout);
+    let recorded = user.done(&["change", "show", &id, "--recorded"])?;
+    assert_eq!(recorded.last().get("accepts_now"), None, "nobody was asked");
+
+    fleet.devices[1].stop()?;
+    let shown = user.done(&["change", "show", &id])?;
+    let away = &shown.last()["accepts_now"][1];
+    assert_eq!(away["error"]["code"], "connection-refused", "{}", shown.stdout);
+    assert_eq!(away["versions"][0]["last"]["accepted"], true, "its last proof, with its time: {}", shown.stdout);
+    assert!(away["versions"][0]["last"]["at"].is_string());
+    user.keyring.lock()?;
+    let shown = user.done(&["change", "show", &id])?;
+    assert_eq!(shown.last()["accepts_now"][0]["error"]["code"], "keyring-locked", "{}", shown.stdout);
+    assert_eq!(shown.last()["accepts_now"][0]["versions"][0]["last"]["accepted"], true, "{}", shown.stdout);
     Ok(())
 }
 

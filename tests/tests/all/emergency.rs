@@ -8,7 +8,7 @@ use keywheel_core::{
     error::Explain,
     journal::{self, ChangeState, DeviceState, Effect, EffectResult, Place},
     rotation::{
-        ConnectWith, Destruction, Finished, Patience, Rotate, Seen, Stage, Strategy,
+        ConnectWith, Destroyed, Finished, Patience, Rotate, Seen, Stage, Strategy,
         changes::Step,
         decide::{Direction, Outcome},
         event::{StageState, What},
@@ -40,7 +40,7 @@ async fn retry(scene: &Scene, finished: &Finished) -> Result<Finished, Trouble> 
     Ok(scene.desk.keywheel.retry(finished.change, watch).await?)
 }
 
-async fn destroy(keywheel: &Keywheel) -> Result<Vec<Destruction>, Trouble> {
+async fn destroy(keywheel: &Keywheel) -> Result<Vec<Destroyed>, Trouble> {
     let (_nobody, stop) = tokio::sync::watch::channel(false);
     Ok(keywheel.destroy_compromised(Patience::Leaves, &stop).await?)
 }
@@ -101,11 +101,14 @@ async fn a_compromised_key_is_accepted_nowhere_in_the_end_and_gone_from_the_keyr
     assert_eq!(refused.code(), "never-put-back");
 
     let [early] = destroy(keywheel).await?.try_into().map_err(|other| format!("{other:?}"))?;
-    assert_eq!(early.held[0].cause.code, "too-early", "a device that loses power may come back with the old file");
+    assert_eq!(
+        early.held_by[0].reason.code, "just-written",
+        "a device that loses power may come back with the old file"
+    );
     assert!(is_kept(&scene, 1).await?);
     let later = scene.desk.reopen_later(LATER)?;
     let [done] = destroy(&later).await?.try_into().map_err(|other| format!("{other:?}"))?;
-    assert_eq!(done.held, [], "{done:?}");
+    assert_eq!(done.held_by, [], "{done:?}");
     assert_eq!(state_of(&scene, 1).await?, VersionState::Destroyed);
     assert!(!is_kept(&scene, 1).await? && is_kept(&scene, 2).await?, "the old private half alone is gone");
     assert_eq!(destroy(&later).await?, [], "it is destroyed once");
@@ -123,13 +126,13 @@ async fn a_device_that_accepts_the_compromised_key_again_keeps_it_from_being_des
     scene.devices[1].write_authorized_keys(&[changed.as_slice(), b"\n", scene.key.public.as_bytes()].concat())?;
     let later = scene.desk.reopen_later(LATER)?;
     let [kept] = destroy(&later).await?.try_into().map_err(|other| format!("{other:?}"))?;
-    assert_eq!(kept.held.len(), 1, "{kept:?}");
-    assert_eq!(kept.held[0].device.as_deref(), Some("web-2"));
-    assert_eq!(kept.held[0].cause.code, "old-key-accepted", "each device is asked just before");
+    assert_eq!(kept.held_by.len(), 1, "{kept:?}");
+    assert_eq!(kept.held_by[0].device.as_deref(), Some("web-2"));
+    assert_eq!(kept.held_by[0].reason.code, "old-key-accepted", "each device is asked just before");
     assert_eq!(state_of(&scene, 1).await?, VersionState::Retired);
     assert!(is_kept(&scene, 1).await?);
     scene.devices[1].write_authorized_keys(&changed)?;
-    assert_eq!(destroy(&later).await?[0].held, []);
+    assert_eq!(destroy(&later).await?[0].held_by, []);
     Ok(())
 }
 
@@ -147,7 +150,7 @@ async fn a_destruction_that_was_broken_off_is_finished_the_next_time() -> Result
 
     // The key is gone, so that it is not too early either.
     let [done] = destroy(&scene.desk.reopen()?).await?.try_into().map_err(|other| format!("{other:?}"))?;
-    assert_eq!(done.held, []);
+    assert_eq!(done.held_by, []);
     assert_eq!(state_of(&scene, 1).await?, VersionState::Destroyed);
     let id = finished.change;
     let effects = database.run_read(move |connection| journal::effect::list(connection, id)).await?;
@@ -165,7 +168,7 @@ async fn a_keyring_that_does_not_say_whether_the_key_is_gone_is_asked_the_next_t
     assert!(destroy(&later).await.is_err(), "the answer was lost");
     scene.desk.vault.set_fault(None);
     assert_eq!(state_of(&scene, 1).await?, VersionState::Retired, "nothing is told that is not known");
-    assert_eq!(destroy(&later).await?[0].held, []);
+    assert_eq!(destroy(&later).await?[0].held_by, []);
     assert_eq!(state_of(&scene, 1).await?, VersionState::Destroyed);
     assert!(!is_kept(&scene, 1).await?);
     Ok(())
@@ -192,7 +195,7 @@ async fn an_original_device_that_is_dead_does_not_keep_the_others_on_a_compromis
     let retried = retry(&scene, &finished).await?;
     assert_eq!(retried.outcome, Outcome::Changed, "{retried:?}");
     assert_rid_of_it(&scene, 0).await?;
-    assert_eq!(destroy(&scene.desk.reopen_later(LATER)?).await?[0].held, []);
+    assert_eq!(destroy(&scene.desk.reopen_later(LATER)?).await?[0].held_by, []);
     Ok(())
 }
 
@@ -212,7 +215,7 @@ async fn a_device_that_is_gone_for_good_is_given_up_by_name() -> Result<(), Trou
     let given_up: Vec<bool> = details.records.iter().map(|record| record.given_up).collect();
     assert_eq!(given_up, [false, true]);
     assert_eq!(details.records[1].state, DeviceState::Unchanged, "it is not told to be changed");
-    assert_eq!(destroy(&scene.desk.reopen_later(LATER)?).await?[0].held, []);
+    assert_eq!(destroy(&scene.desk.reopen_later(LATER)?).await?[0].held_by, []);
     assert!(!is_kept(&scene, 1).await?);
     let rows = keywheel.audit_rows(Default::default()).await?;
     assert!(rows.iter().any(|row| row.action == "device-give-up"), "giving up stands in the record");

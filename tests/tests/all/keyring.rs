@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use keywheel_core::error::Explain;
-use keywheel_core::vault::{ItemName, OsKeyring, Vault};
+use keywheel_core::vault::{ItemName, ItemVersion, OsKeyring, Vault};
 use keywheel_fleet::keyring::{PrivateKeyring, Start};
 
 fn folder() -> tempfile::TempDir {
@@ -56,6 +56,25 @@ async fn never_overwrites_an_item_that_is_there() {
     }
     assert_eq!(vault.read(&name("a")).await.unwrap().unwrap().as_slice(), b"the only key that logs in");
     assert_eq!(keyring.items().unwrap().len(), 1, "a refused item must leave nothing behind");
+}
+
+#[tokio::test]
+async fn finds_the_items_of_one_version_without_their_fingerprints() {
+    let folder = folder();
+    let keyring = PrivateKeyring::start(folder.path()).unwrap();
+    let vault = open(&keyring);
+    let other = ItemName::new("a", 1, 1, "SHA256:another");
+    for name in [&name("a"), &other, &name("b"), &ItemName::new("a", 1, 11, "SHA256:x")] {
+        vault.store(name, b"private").await.unwrap();
+    }
+    assert_eq!(vault.find(&name("a").version()).await.unwrap(), [name("a"), other], "of this vault and this version");
+    assert_eq!(vault.find(&ItemVersion::new("a", 1, 2)).await.unwrap(), []);
+
+    keyring.lock().unwrap();
+    for version in [1, 2] {
+        let error = vault.find(&ItemVersion::new("a", 1, version)).await.unwrap_err();
+        assert_eq!(error.code(), "keyring-locked", "a locked keyring must not be taken for an empty one");
+    }
 }
 
 #[tokio::test]

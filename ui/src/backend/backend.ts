@@ -15,6 +15,7 @@ import type { DeviceRow } from "../generated/DeviceRow";
 import type { DraftKey } from "../generated/DraftKey";
 import type { Exported } from "../generated/Exported";
 import type { FormCheck } from "../generated/FormCheck";
+import type { Held } from "../generated/Held";
 import type { KeyChoice } from "../generated/KeyChoice";
 import type { NewDevice } from "../generated/NewDevice";
 import type { NewPerson } from "../generated/NewPerson";
@@ -76,6 +77,8 @@ export interface Backend {
   setCredentialEnabled(id: number, enabled: boolean): Promise<void>;
   /** Asks each device which key versions it accepts now. */
   accepts(id: number): Promise<Accepts[]>;
+  /** Destroys a retired version of the key; answers what holds it up all the same, or nothing where it is gone. */
+  destroyKey(id: number, name: string, version: number, giveUp: number[]): Promise<Held[]>;
   /** Lets the person choose a file and writes the private key to it; answers its path, or null where none was chosen. */
   revealKey(id: number, name: string, passphrase: string | null): Promise<string | null>;
   policies(): Promise<PolicyChoice[]>;
@@ -102,6 +105,8 @@ export interface Backend {
   stepChange(id: number, step: Step): Promise<number>;
   /** Finishes the device in hand and leaves the change interrupted. */
   stopChange(id: number): Promise<void>;
+  /** Asks each device of a change which key versions it accepts now. */
+  changeAccepts(id: number): Promise<Accepts[]>;
   changes(): Promise<ChangeView[]>;
   change(id: number): Promise<ChangePage>;
 

@@ -30,6 +30,7 @@ export const tauriBackend: Backend = {
   removeCredential: (id, standing) => call("remove_credential", { id, standing }),
   setCredentialEnabled: (id, enabled) => call("set_credential_enabled", { id, enabled }),
   accepts: (id) => call("accepts", { id }),
+  destroyKey: (id, name, version, giveUp) => call("destroy_key", { id, name, version, giveUp }),
   revealKey: (id, name, passphrase) => call("reveal_key", { id, name, passphrase }),
   policies: () => call("policies"),
 
@@ -46,6 +47,7 @@ export const tauriBackend: Backend = {
   beginChange: (request) => call("begin_change", { request }),
   stepChange: (id, step) => call("step_change", { id, step }),
   stopChange: (id) => call("stop_change", { id }),
+  changeAccepts: (id) => call("change_accepts", { id }),
   changes: () => call("changes"),
   change: (id) => call("change", { id }),
 

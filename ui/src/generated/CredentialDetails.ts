@@ -2,6 +2,7 @@
 import type { ChangeView } from "./ChangeView";
 import type { CredentialRow } from "./CredentialRow";
 import type { DeviceTruth } from "./DeviceTruth";
+import type { RetiredVersion } from "./RetiredVersion";
 
 /**
  * All that the page of a credential shows.
@@ -30,4 +31,8 @@ others_with_key: Array<string>,
 /**
  * Its changes, newest first.
  */
-changes: Array<ChangeView>, };
+changes: Array<ChangeView>, 
+/**
+ * The retired versions of its key, oldest first.
+ */
+retired: Array<RetiredVersion>, };

@@ -2,7 +2,7 @@
 
 use keywheel_core::Keywheel;
 use keywheel_core::rotation::changes::ChangeDetails;
-use keywheel_core::rotation::{Destruction, OtherKey, Patience};
+use keywheel_core::rotation::{Destroyed, OtherKey, Patience};
 
 use super::signals::Stop;
 use crate::error::Failure;
@@ -50,7 +50,7 @@ pub(crate) fn other_keys(device: &str, keys: &[OtherKey]) -> String {
 pub(super) async fn let_go(shell: &Shell, keywheel: &Keywheel, patience: Patience, stop: &Stop) {
     let stop = stop.asked();
     let mut done = keywheel.destroy_compromised(Patience::Leaves, &stop).await;
-    let early = |done: &[Destruction]| done.iter().flat_map(|one| &one.held).any(|held| held.device.is_none());
+    let early = |done: &[Destroyed]| done.iter().flat_map(|one| &one.held_by).any(|held| held.device.is_none());
     if patience == Patience::Waits && done.as_ref().is_ok_and(|done| early(done)) {
         shell.output().message(
             "The compromised key is destroyed in a minute, once every device has refused it again. Ctrl+C leaves it to the \
@@ -69,17 +69,19 @@ pub(crate) async fn let_go_now(shell: &Shell, keywheel: &Keywheel) {
     let_go(shell, keywheel, Patience::Waits, &Stop::on_signals()).await;
 }
 
-fn tell(shell: &Shell, one: &Destruction) {
+fn tell(shell: &Shell, one: &Destroyed) {
     let key = format!("The compromised key of \"{}\", version {},", one.credential, one.version);
-    if one.held.is_empty() {
+    if one.held_by.is_empty() {
         shell.output().message(&format!("{key} is destroyed."));
         return;
     }
     shell.output().message(&format!("{key} is kept for now:"));
-    for held in &one.held {
-        shell.output().message(&format!("  {}", held.cause.message));
+    for held in &one.held_by {
+        shell.output().message(&format!("  {}", held.reason.message));
         if let Some(device) = &held.device {
-            let command = format!("keywheel change retry {} --give-up {device}", one.change);
+            let (credential, version) = (&one.credential, one.version);
+            let command =
+                format!("keywheel credential destroy {credential} --key-version {version} --give-up {device}");
             shell.output().message(&format!("    Where the device is gone for good: `{command}`."));
         }
     }

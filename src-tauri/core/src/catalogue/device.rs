@@ -150,6 +150,12 @@ pub(crate) fn names(conn: &Connection) -> Result<HashMap<DeviceId, String>, Cata
     Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
 }
 
+/// The devices that may be connected to for what once stood there: enabled, or deleted while they were.
+pub(crate) fn connected(conn: &Connection) -> Result<HashSet<DeviceId>, CatalogueError> {
+    let mut statement = conn.prepare_cached("SELECT id FROM device WHERE enabled = 1")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 /// The devices that are connected to.
 pub(crate) fn enabled(conn: &Connection) -> Result<HashSet<DeviceId>, CatalogueError> {
     let mut statement = conn.prepare_cached("SELECT id FROM device WHERE enabled = 1 AND removed_at IS NULL")?;

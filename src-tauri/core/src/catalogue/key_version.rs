@@ -160,6 +160,22 @@ pub fn insert_candidate(
     Ok(())
 }
 
+/// Adds a version that was found in the keyring: as a retired one, since no change of this database leads to it.
+///
+/// # Errors
+/// The database's own failure.
+pub fn insert_found(
+    conn: &Connection,
+    credential: CredentialId,
+    version: u32,
+    public_key: &PublicKey,
+    item: &ItemName,
+    now: Timestamp,
+) -> Result<(), CatalogueError> {
+    insert_candidate(conn, credential, version, public_key, item, now)?;
+    retire(conn, credential, version, now)
+}
+
 /// Makes a version the current one, and retires the one that was.
 ///
 /// # Errors

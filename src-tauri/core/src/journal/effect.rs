@@ -10,7 +10,7 @@ use crate::{
     catalogue::{CredentialId, DeviceId},
     clock::rfc3339,
     error::Report,
-    key::Fingerprint,
+    key::{Fingerprint, PublicKey},
     remote::Unknown,
     rotation::{OtherKey, Seen, decide::Direction},
 };
@@ -266,6 +266,64 @@ pub fn list(connection: &Connection, change: ChangeId) -> Result<Vec<OpenEffect>
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The items of a credential whose destruction was begun, and of which it is not known that they are gone.
+pub fn open_destroys(
+    connection: &Connection,
+    credential: CredentialId,
+) -> Result<Vec<(EffectId, String)>, JournalError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT effect.id, intent FROM effect JOIN change ON change.id = effect.change \
+         WHERE change.credential = ?1 AND effect.kind = 'destroy' AND result IS NULL ORDER BY effect.id",
+    )?;
+    let rows = statement.query_map([credential.0], |row| {
+        let intent: String = row.get(1)?;
+        let effect =
+            serde_json::from_str(&intent).map_err(|error| crate::database::column::unreadable(row, 1, error))?;
+        Ok((EffectId(row.get(0)?), effect))
+    })?;
+    let mut open = Vec::new();
+    for row in rows {
+        if let (id, Effect::Destroy { item }) = row? {
+            open.push((id, item));
+        }
+    }
+    Ok(open)
+}
+
+/// When a file was last written after this time, or was to be, with lines of this key added or taken out by a change of the
+/// credential.
+pub fn last_write_of(
+    connection: &Connection,
+    credential: CredentialId,
+    key: &PublicKey,
+    after: Timestamp,
+) -> Result<Option<Timestamp>, JournalError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT intent, max(intended_at, ifnull(resulted_at, intended_at)) FROM effect \
+         WHERE kind = 'write' AND ifnull(resulted_at, intended_at) > ?2 \
+             AND change IN (SELECT id FROM change WHERE credential = ?1)",
+    )?;
+    let rows = statement.query_map((credential.0, rfc3339(after)), |row| {
+        let intent: String = row.get(0)?;
+        let effect: Effect =
+            serde_json::from_str(&intent).map_err(|error| crate::database::column::unreadable(row, 0, error))?;
+        Ok((effect, crate::database::column::time(row, 1)?))
+    })?;
+    let blob = key.to_openssh();
+    let blob = blob.split(' ').nth(1).unwrap_or_default().as_bytes();
+    let has = |line: &Bytes| line.0.windows(blob.len().max(1)).any(|part| part == blob);
+    let mut last = None;
+    for row in rows {
+        let (effect, at) = row?;
+        if let Effect::Write(write) = effect
+            && write.added.iter().chain(&write.removed).any(has)
+        {
+            last = last.max(Some(at));
+        }
+    }
+    Ok(last)
 }
 
 /// Keeps a file's text for as long as the change may need it; once for each content.

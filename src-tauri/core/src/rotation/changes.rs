@@ -7,7 +7,9 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::{OnFailure, OtherKey, Seen, Stage, Strategy};
-use crate::catalogue::{Credential, CredentialId, DeviceId, credential, key_version, key_version::Installed, words};
+use crate::catalogue::{
+    Credential, CredentialId, DeviceId, VersionState, credential, key_version, key_version::Installed, words,
+};
 use crate::clock::rfc3339;
 use crate::error::{Error, Report};
 use crate::journal::{self, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, Effect, Kind, SnapshotDevice};
@@ -174,7 +176,8 @@ impl Keywheel {
         let days = self.settings().await?.days_of_undo;
         let view = self.view(&change, &records, credential.name.clone())?;
         let limit = undo_limit(&change, days)
-            .filter(|limit| is_key_change(&change) && newest == Some(id) && self.now() <= *limit);
+            .filter(|limit| is_key_change(&change) && newest == Some(id) && self.now() <= *limit)
+            .filter(|_| change.from_version.is_some_and(|from| !is_destroyed(&credential, from)));
         let possible = possible(view.state, change.strategy, limit.is_some());
         let snapshot: HashMap<DeviceId, &SnapshotDevice> =
             change.snapshot.devices.iter().map(|device| (device.id, device)).collect();
@@ -272,6 +275,11 @@ fn with_records(
 pub(super) fn stands(change: &Change) -> bool {
     let as_before = matches!(change.state, ChangeState::Failed | ChangeState::RolledBack | ChangeState::Cancelled);
     is_key_change(change) && !as_before
+}
+
+/// Whether a version's private half is gone, so that no change leads back to it.
+pub(super) fn is_destroyed(credential: &Credential, version: u32) -> bool {
+    credential.key_version(version).is_some_and(|known| known.state == VersionState::Destroyed)
 }
 
 fn is_key_change(change: &Change) -> bool {

@@ -82,6 +82,8 @@ pub(super) struct DeviceRun {
     session: Option<Session>,
     /// The session opened by the last login with the new key.
     proving: Option<Session>,
+    /// The version of the key that the device was last entered with.
+    entered: Option<VersionKey>,
     /// When a write was last sent whose answer did not come.
     unanswered: Option<Instant>,
     /// Whether the catalogue knows that the device was seen.
@@ -103,6 +105,7 @@ impl DeviceRun {
             way: None,
             session: None,
             proving: None,
+            entered: None,
             unanswered: None,
             contact_noted: AtomicBool::new(false),
         }

@@ -1,9 +1,10 @@
 //! Why a key change could not be begun, or was broken off.
 
 use crate::{
+    catalogue::VersionState,
     error::{Class, Explain, sentence::phrases},
     journal::ChangeId,
-    rotation::{Stage, decide::Outcome},
+    rotation::{Stage, decide::Outcome, retired::Held},
 };
 
 phrases! {
@@ -19,6 +20,8 @@ phrases! {
         Over = "over", "its days of undo are over";
         /// Going back would put a key in that somebody else may have.
         Compromised = "compromised", "the key before is compromised";
+        /// Its private half is no more.
+        Destroyed = "destroyed", "the key before it is destroyed";
     }
 }
 
@@ -121,6 +124,48 @@ pub enum RotationError {
         /// The device's name.
         device: String,
     },
+    /// The credential's key has no such version.
+    #[error("The key of \"{credential}\" has no version {version}.")]
+    NoSuchVersion {
+        /// The credential's name.
+        credential: String,
+        /// The version.
+        version: u32,
+    },
+    /// Only retired versions are destroyed.
+    #[error("The version {version} of the key of \"{credential}\" is {state}, and only a retired one is destroyed.")]
+    NotRetired {
+        /// The credential's name.
+        credential: String,
+        /// The version.
+        version: u32,
+        /// Where it stands.
+        state: VersionState,
+    },
+    /// A device that was given up is none of those that had the key.
+    #[error("The version {version} of the key holds up no device \"{device}\".")]
+    NotOnDevice {
+        /// The version.
+        version: u32,
+        /// What was named.
+        device: String,
+    },
+    /// Something may still need a retired key.
+    #[error("The version {version} of the key of \"{credential}\" may still be needed: {}.", reasons(held_by))]
+    KeyNeeded {
+        /// The credential's name.
+        credential: String,
+        /// The version.
+        version: u32,
+        /// What holds it up.
+        held_by: Vec<Held>,
+    },
+    /// The credential's key was changed while its devices were asked.
+    #[error("The key of \"{credential}\" was changed meanwhile.")]
+    KeyChanged {
+        /// The credential's name.
+        credential: String,
+    },
     /// The old and the new key are the same.
     #[error("The credential \"{credential}\" would authenticate with itself.")]
     AuthWithItself {
@@ -155,6 +200,15 @@ pub enum RotationError {
     },
 }
 
+/// What holds a key up, in a few words.
+fn reasons(held_by: &[Held]) -> String {
+    let reason = |held: &Held| match &held.device {
+        Some(device) => format!("\"{device}\" ({})", held.reason.code),
+        None => held.reason.message.trim_end_matches('.').to_owned(),
+    };
+    held_by.iter().map(reason).collect::<Vec<_>>().join(", ")
+}
+
 impl Explain for RotationError {
     crate::sentences! {
         NotAKey { credential } => "not-a-key",
@@ -171,6 +225,11 @@ impl Explain for RotationError {
         OriginalLeftOut { device } => "original-left-out",
         LeftOut { device } => "left-out",
         AuthWithItself { credential } => "auth-with-itself",
+        NoSuchVersion { credential, version } => "no-such-version",
+        NotRetired { credential, version, state } => "not-retired",
+        NotOnDevice { version, device } => "not-on-device",
+        KeyNeeded { credential, version, held_by = reasons(held_by) } => "key-needed",
+        KeyChanged { credential } => "key-changed",
         NotEverywhere { id, outcome } => "not-everywhere",
         StageFailed { stage, device, code } => "stage-failed";
         around Interrupted(source: crate::error::Error) { id } as "interrupted"
@@ -200,6 +259,19 @@ impl Explain for RotationError {
             Self::OriginalLeftOut { .. } => "Make it ready, or give the credential another original device.".into(),
             Self::LeftOut { .. } => "Use \"Retry failed\" to bring it onto the new key.".into(),
             Self::AuthWithItself { .. } => "Leave --auth-with out to use the key itself.".into(),
+            Self::NoSuchVersion { credential, .. } | Self::NotRetired { credential, .. } => {
+                format!("See its versions with `keywheel credential history {credential}`.")
+            }
+            Self::NotOnDevice { .. } => "Name a device that holds it up, by its name or number.".into(),
+            Self::KeyNeeded { held_by, .. } => match held_by.iter().find(|held| held.device.is_none()) {
+                Some(held) => held.reason.hint.clone(),
+                None => {
+                    "Make these devices accept a newer key and refuse this one; one that is gone for good is given up \
+                         by its name (--give-up)."
+                        .into()
+                }
+            },
+            Self::KeyChanged { .. } => "Look at it again, then decide anew.".into(),
             Self::NotEverywhere { id, .. } => format!("See what is where with `keywheel change show {id}`."),
             Self::StageFailed { .. } => "Look at the cause, then retry or roll back.".into(),
             Self::Interrupted { id, source } => {
@@ -214,12 +286,17 @@ impl Explain for RotationError {
             | Self::Disabled { credential }
             | Self::NoCurrentKey { credential }
             | Self::KeyGone { credential, .. }
+            | Self::NoSuchVersion { credential, .. }
+            | Self::NotRetired { credential, .. }
+            | Self::KeyNeeded { credential, .. }
+            | Self::KeyChanged { credential }
             | Self::AuthWithItself { credential } => Some(credential.clone()),
             Self::NoJumpCredential { device, .. }
             | Self::StageFailed { device, .. }
             | Self::NotGivenUp { device, .. }
             | Self::OriginalLeftOut { device }
             | Self::LeftOut { device }
+            | Self::NotOnDevice { device, .. }
             | Self::NotItsDevice { device } => Some(device.clone()),
             Self::NoUndo { id, .. }
             | Self::NoWayBack { id }
@@ -238,6 +315,8 @@ impl Explain for RotationError {
             | Self::NotGivenUp { .. }
             | Self::Disabled { .. }
             | Self::LeftOut { .. }
+            | Self::KeyNeeded { .. }
+            | Self::KeyChanged { .. }
             | Self::NotEverywhere { .. }
             | Self::StageFailed { .. } => Class::NotDone,
             Self::KeyGone { .. } => Class::Unusable,

@@ -179,6 +179,7 @@ pub(super) fn judge(judged: &Judged<'_>) -> Found {
             _ => Problem::KeyNowhere { device, username: judged.username.to_owned() },
         }));
     }
+    warnings.extend(last_door(judged));
     if let Some(configuration) = judged.configuration {
         configuration_findings(judged, configuration, &mut problems, &mut warnings);
     }
@@ -274,17 +275,34 @@ fn other_findings(judged: &Judged<'_>, file: &FileState, text: &[u8], warnings: 
     if managed {
         warnings.push(report(&Problem::Managed { device: device.clone(), path: path.clone() }));
     }
-    let ours: &[PublicKey] = match judged.goal {
-        Goal::Add { old, .. } => old,
-        Goal::Withdraw { keys } | Goal::Look { keys } => keys,
-        Goal::Install { .. } => return,
+}
+
+/// Says that nothing but this key logs in, where all files could be read and hold no other.
+fn last_door(judged: &Judged<'_>) -> Option<Report> {
+    let ours: Vec<PublicKey> = match judged.goal {
+        Goal::Add { old, new } => old.iter().chain(std::iter::once(*new)).cloned().collect(),
+        Goal::Withdraw { keys } | Goal::Look { keys } => keys.to_vec(),
+        Goal::Install { .. } => return None,
     };
-    let others = authorized_keys::all_keys(text)
-        .into_iter()
-        .any(|entry| !ours.iter().any(|key| key.key_type() == entry.key_type && key.blob() == entry.blob));
-    if !others {
-        warnings.push(report(&Problem::OnlyKey { device, path }));
-    }
+    let from_elsewhere = judged
+        .configuration
+        .and_then(|configuration| configuration.authorized_keys_command.as_deref())
+        .is_some_and(|command| command != "none");
+    let all_read =
+        judged.probe.files.iter().all(|file| file.content.is_some() || unreadable(judged.device, file).is_none());
+    let texts: Vec<&[u8]> = judged.probe.files.iter().filter_map(|file| file.content.as_deref()).collect();
+    (all_read && !from_elsewhere && is_only_key(&ours, &texts))
+        .then(|| report(&Problem::OnlyKey { device: judged.device.to_owned(), username: judged.username.to_owned() }))
+}
+
+/// Whether a key stands in these texts and no other line lets anybody in.
+fn is_only_key(ours: &[PublicKey], texts: &[&[u8]]) -> bool {
+    let is_ours = |entry: &authorized_keys::Entry| {
+        let same = |key: &PublicKey| key.key_type() == entry.key_type && key.blob() == entry.blob;
+        entry.role == authorized_keys::Role::Login && ours.iter().any(same)
+    };
+    let mut entries = texts.iter().flat_map(|text| authorized_keys::all_keys(text)).peekable();
+    entries.peek().is_some() && entries.all(|entry| is_ours(&entry))
 }
 
 fn configuration_findings(
@@ -323,5 +341,30 @@ fn accepts_algorithm(accepted: &str, key: &PublicKey) -> bool {
     match key.key_type() {
         "ssh-rsa" => accepted.any(|algorithm| matches!(algorithm, "rsa-sha2-256" | "rsa-sha2-512")),
         key_type => accepted.any(|algorithm| algorithm == key_type),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Algorithm, PrivateKey};
+
+    #[test]
+    fn a_key_is_the_last_door_only_where_no_file_has_another_line_that_lets_anybody_in() {
+        let key = |name: &str| PrivateKey::generate(Algorithm::Ed25519, name).unwrap().public_key().clone();
+        let (ours, before, foreign) = (key("ours"), key("before"), key("foreign"));
+        let line = |key: &PublicKey| format!("{}\n", key.to_openssh()).into_bytes();
+        let all = [ours.clone(), before.clone()];
+        let only = |texts: &[Vec<u8>]| is_only_key(&all, &texts.iter().map(Vec::as_slice).collect::<Vec<_>>());
+
+        let both = [line(&ours), b"# a comment\nnot a key\n".to_vec(), line(&before)].concat();
+        assert!(only(std::slice::from_ref(&both)), "an older version of the same key is no other way in");
+        assert!(only(&[line(&ours), Vec::new()]));
+        assert!(!only(&[both.clone(), line(&foreign)]), "the second file lets somebody in");
+        let authority = [b"cert-authority ".as_slice(), &line(&foreign)].concat();
+        assert!(!only(&[both, authority]), "so does a certificate authority");
+        let own_authority = [b"cert-authority ".as_slice(), &line(&ours)].concat();
+        assert!(!only(&[line(&ours), own_authority]));
+        assert!(!only(&[b"# nothing\n".to_vec()]), "where no key stands, this one is no door at all");
     }
 }

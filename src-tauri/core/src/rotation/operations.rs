@@ -1,12 +1,14 @@
 //! What the shells ask for: rotate, install and uninstall here; `look` has check and dry run, `again` what goes on with a
-//! change that is there, `destroy` lets a compromised key go.
+//! change that is there, `destroy` what ends a retired key, `compromised` a compromised one.
 
 mod again;
+mod compromised;
 mod destroy;
 mod look;
 mod request;
 
-pub use self::destroy::{Destruction, Held, Patience};
+pub use self::compromised::Patience;
+pub use self::destroy::{Destroy, Destroyed};
 pub use self::look::{DeviceFinding, Draft, DraftKey, FileDiff, Look, Purpose, Subject};
 pub use self::request::{ConnectWith, Install, Rotate, Uninstall};
 
@@ -91,6 +93,8 @@ impl Keywheel {
         let _locks = self.locks(&credential, &snapshot)?;
         self.refuse_open_change(&credential).await?;
         self.vault().check().await?;
+        let credential = self.take_newer_keys(credential).await?;
+        let outline = Outline::of(&credential);
         let old = self.current(&credential).await?;
         let algorithm = request.algorithm.unwrap_or_else(|| algorithm_like(old.public.algorithm()));
         let made = self.generate(algorithm, old.public.comment().to_owned()).await?;
@@ -166,6 +170,8 @@ impl Keywheel {
         let _locks = self.locks(&credential, &snapshot)?;
         self.refuse_open_change(&credential).await?;
         self.vault().check().await?;
+        let credential = self.take_newer_keys(credential).await?;
+        let outline = Outline::of(&credential);
         let old = self.current(&credential).await?;
         let begin = Begun::in_order(Kind::Uninstall, OnFailure::Continue);
         self.begin_and_run(&outline, snapshot, begin, Some(old), None, watch).await
@@ -256,14 +262,14 @@ impl Keywheel {
         match driver {
             Ok(driver) => driver.run().await,
             Err(error) => {
-                self.give_up(id, &error).await?;
+                self.end_before_it_began(id, &error).await?;
                 Err(error)
             }
         }
     }
 
     /// Ends a change that could not even be set up.
-    async fn give_up(&self, id: ChangeId, error: &Error) -> Result<(), Error> {
+    async fn end_before_it_began(&self, id: ChangeId, error: &Error) -> Result<(), Error> {
         let (report, now) = (Report::of(error), self.now());
         Ok(self
             .database()

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     catalogue::{
-        Authentication, Credential, CredentialId, DeviceId, Kind as CredentialKind, Settings, credential, device,
+        Authentication, Credential, CredentialId, DeviceId, Kind as CredentialKind, Settings, VersionState, credential,
+        device,
     },
     error::Error,
     journal::{ChangeId, Kind, Snapshot, SnapshotDevice, SnapshotJump},
@@ -76,7 +77,7 @@ impl Keywheel {
         })
     }
 
-    async fn snapshot_device(
+    pub(super) async fn snapshot_device(
         &self,
         id: DeviceId,
         changed: &Outline,
@@ -154,6 +155,10 @@ impl Keywheel {
             Some((id, _)) => Some(self.find_change(id).await?.strategy),
             None => None,
         };
+        let others = match plan.credential.id {
+            Outline::UNSAVED => Vec::new(),
+            id => self.other_keys(id, [plan.old.as_ref(), plan.new.as_ref()]).await?,
+        };
         let reached = plan.new.as_ref().map(|new| new.version);
         let older = plan.credential.versions.iter().filter(|(version, _)| Some(*version) != reached);
         Ok(Work {
@@ -166,6 +171,7 @@ impl Keywheel {
             older: older.map(|(_, public)| public.clone()).collect(),
             new: plan.new,
             old: plan.old,
+            others,
             options: plan.snapshot.options.clone(),
             authentication,
             jumps,
@@ -175,6 +181,33 @@ impl Keywheel {
             strategy,
             noting: plan.noting,
         })
+    }
+
+    /// The versions of a credential's key, but for these, whose private halves the vault holds, the newest first.
+    async fn other_keys(
+        &self,
+        credential: CredentialId,
+        but: [Option<&VersionKey>; 2],
+    ) -> Result<Vec<VersionKey>, Error> {
+        let credential = self.credential_of_change(credential).await?;
+        let mut others = Vec::new();
+        for known in credential.key_versions.iter().rev() {
+            let is_one = but.iter().flatten().any(|key| key.version == known.version);
+            // A compromised key is used for nothing but its own removal.
+            if is_one || known.compromised || known.state == VersionState::Destroyed {
+                continue;
+            }
+            match self.read_key(&credential, known).await {
+                Ok(private) => others.push(VersionKey {
+                    version: known.version,
+                    public: known.public_key.clone(),
+                    private: Arc::new(private),
+                }),
+                Err(Error::Vault(error)) => return Err(error.into()),
+                Err(error) => tracing::info!(version = known.version, %error, "an older key can't be used"),
+            }
+        }
+        Ok(others)
     }
 
     /// A new key, made off the async threads, since large RSA primes take seconds.

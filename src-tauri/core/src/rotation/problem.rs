@@ -2,6 +2,7 @@
 
 use crate::authorized_keys::EditError;
 use crate::error::Explain;
+use crate::journal::ChangeId;
 use crate::key::Fingerprint;
 
 /// What stands in the way of a change on a device, or should be known before.
@@ -140,13 +141,66 @@ pub enum Problem {
         /// The file.
         path: String,
     },
-    /// Nobody else gets in by this file.
-    #[error("On \"{device}\", this is the only key in {path}.")]
+    /// Nobody gets in by another key.
+    #[error("On \"{device}\", this is the only key that logs in to \"{username}\".")]
     OnlyKey {
         /// The device.
         device: String,
-        /// The file.
-        path: String,
+        /// The account.
+        username: String,
+    },
+    /// The device was entered with another version than the current one.
+    #[error(
+        "The device \"{device}\" accepts version {version} of the key and refuses the current one, version {current}."
+    )]
+    AcceptsOtherVersion {
+        /// The device.
+        device: String,
+        /// The version it accepts.
+        version: u32,
+        /// The current version.
+        current: u32,
+    },
+    /// The database is older than the keyring.
+    #[error(
+        "The keyring holds a newer key of \"{credential}\" (version {version}) than this database knows, as after restoring \
+         an older copy."
+    )]
+    NewerKeyFound {
+        /// The credential.
+        credential: String,
+        /// The version.
+        version: u32,
+    },
+    /// A device accepts a key that is to go.
+    #[error("The device \"{device}\" still accepts the retired key.")]
+    RetiredAccepted {
+        /// The device.
+        device: String,
+    },
+    /// A device may accept a key that is to go, and nothing newer.
+    #[error("The device \"{device}\" was not seen to accept a newer key and refuse this one.")]
+    NotSeenRefused {
+        /// The device.
+        device: String,
+    },
+    /// A key that is to go may be the last one that a device accepts.
+    #[error("The device \"{device}\" accepts no newer key.")]
+    NothingNewer {
+        /// The device.
+        device: String,
+    },
+    /// Until a change is ended any version may be gone back to.
+    #[error("The change {id} is not ended.")]
+    ChangeOpen {
+        /// The change.
+        id: ChangeId,
+    },
+    /// A device that loses power may come back with the file before.
+    #[error("Files with version {version} were written less than a minute ago.")]
+    JustWritten {
+        /// The version.
+        version: u32,
     },
     /// sshd's configuration switches key login off.
     #[error("Key login is switched off on \"{device}\" (PubkeyAuthentication no).")]
@@ -260,7 +314,14 @@ impl Explain for Problem {
         Loose { device, path } => "strict-modes",
         LinkOutOfHome { device, asked, path } => "link-out-of-home",
         Managed { device, path } => "managed-file",
-        OnlyKey { device, path } => "only-key",
+        OnlyKey { device, username } => "only-key",
+        AcceptsOtherVersion { device, version, current } => "accepts-other-version",
+        NewerKeyFound { credential, version } => "newer-key-found",
+        RetiredAccepted { device } => "old-key-accepted" as "retired-key-accepted",
+        NotSeenRefused { device } => "not-proven" as "not-seen-refused",
+        NothingNewer { device } => "newer-key-refused",
+        ChangeOpen { id } => "change-open" as "change-not-ended",
+        JustWritten { version } => "just-written",
         KeyLoginOff { device } => "key-login-off",
         KeyLoginNotOffered { device, username } => "key-login-off" as "key-login-not-offered",
         AlgorithmNotAccepted { device, key_type } => "algorithm-not-accepted",
@@ -304,6 +365,19 @@ impl Explain for Problem {
             Self::LinkOutOfHome { .. } => "Make sure that no other device or account shares that file.",
             Self::Managed { .. } => "Make sure that it does not put its own copy back, or change the key there.",
             Self::OnlyKey { .. } => "Keep another way in at hand.",
+            Self::NewerKeyFound { .. } => {
+                "Change the key: devices are entered with the version they accept, and all older ones are taken out."
+            }
+            Self::RetiredAccepted { .. } => "Take its line out there, or change the key once more.",
+            Self::NotSeenRefused { .. } => {
+                "It is asked when the key is destroyed; a device that is gone for good is given up by name."
+            }
+            Self::NothingNewer { .. } => "Change the key there, or install the current one, so that it can be entered.",
+            Self::ChangeOpen { .. } => "End it first: resume it, retry it or roll it back.",
+            Self::JustWritten { .. } => {
+                "Try again in a minute; until then a device that loses power may come back with the file before."
+            }
+            Self::AcceptsOtherVersion { .. } => "Change the key: the device is entered with the version it accepts.",
             Self::KeyLoginOff { .. } => "Switch it on in the device's sshd_config.",
             Self::KeyLoginNotOffered { .. } => "Switch PubkeyAuthentication on in the device's sshd_config.",
             Self::AlgorithmNotAccepted { .. } => {
@@ -340,7 +414,12 @@ impl Explain for Problem {
             | Self::NoWayToFiles { device, .. }
             | Self::ConnectionGone { device }
             | Self::KeyRefused { device, .. }
+            | Self::AcceptsOtherVersion { device, .. }
+            | Self::RetiredAccepted { device }
+            | Self::NotSeenRefused { device }
+            | Self::NothingNewer { device }
             | Self::OldKeyAccepted { device } => Some(device.clone()),
+            Self::NewerKeyFound { credential, .. } => Some(credential.clone()),
             _ => None,
         }
     }

@@ -78,6 +78,9 @@ pub(super) struct Work {
     pub(super) new: Option<VersionKey>,
     /// The version to leave.
     pub(super) old: Option<VersionKey>,
+    /// The other versions whose private halves the vault holds, the newest first: a device may have missed a change, or seen
+    /// one that this database does not know.
+    pub(super) others: Vec<VersionKey>,
     /// All other versions' public keys, whose lines must not stay.
     pub(super) older: Vec<PublicKey>,
     pub(super) options: Option<String>,
@@ -143,10 +146,15 @@ impl Work {
     /// The versions to enter an account of the credential with, in the order to try them.
     ///
     /// Where the new key may stand already it comes first: a device is entered with the newest version it accepts. Where it
-    /// can't stand yet, asking for it would only cost the account a refusal.
-    pub(super) fn own_secrets(&self, may_have_new: bool) -> Vec<Secret> {
-        let new = self.new.iter().filter(|_| may_have_new || self.old.is_none()).map(VersionKey::secret);
-        new.chain(self.old.iter().map(VersionKey::secret)).collect()
+    /// can't stand yet, asking for it would only cost the account a refusal. The others come last for the same reason.
+    pub(super) fn own_keys(&self, may_have_new: bool) -> Vec<VersionKey> {
+        let new = self.new.iter().filter(|_| may_have_new || self.old.is_none());
+        new.chain(&self.old).chain(&self.others).cloned().collect()
+    }
+
+    /// The versions that a device may have accepted before this change, the one to leave first.
+    pub(super) fn before(&self) -> Vec<VersionKey> {
+        self.old.iter().chain(&self.others).cloned().collect()
     }
 
     /// As which account the work on the files is done.
@@ -174,7 +182,8 @@ impl Work {
             || RotationError::NoJumpCredential { device: snapshot.name.clone(), jump: jump.device.name.clone() };
         let (username, secrets) = if jump.credential == self.credential {
             // The key of a mere look stands nowhere yet.
-            (self.username.clone(), self.own_secrets(self.change.is_some()))
+            let keys = self.own_keys(self.change.is_some());
+            (self.username.clone(), keys.iter().map(VersionKey::secret).collect())
         } else {
             let found = self.jumps.iter().find(|(credential, ..)| *credential == jump.credential);
             let (_, username, secrets) = found.ok_or_else(missing)?;
@@ -264,22 +273,40 @@ impl Work {
         self.write(move |transaction| Ok(journal::effect::conclude(transaction, effect, &result, now)?)).await
     }
 
-    /// Writes down that a version of the key logged in while its device was looked at; what a change meets stands in its
-    /// journal.
+    /// Writes down that a version of the key logged in to enter its device.
+    ///
+    /// Of the versions that a change is about, what it meets stands in its journal.
     pub(super) async fn note_entered(&self, device: DeviceId, version: u32) -> Result<(), Error> {
-        if self.change.is_some() || self.noting == Noting::NotNoted {
+        let is_other = self.others.iter().any(|other| other.version == version);
+        if self.noting == Noting::NotNoted || (self.change.is_some() && !is_other) {
             return Ok(());
         }
-        let (credential, now) = (self.credential, self.now());
+        let (credential, now, in_change) = (self.credential, self.now(), self.change.is_some());
         self.write(move |transaction| {
-            // No lock is held meanwhile: what a change has replaced since may be refused by now.
+            // A look holds no lock: what a change has replaced since may be refused by now.
             let versions = key_version::of(transaction, credential)?;
-            if versions.iter().any(|known| known.version == version && known.state == VersionState::Current) {
+            let is_current =
+                versions.iter().any(|known| known.version == version && known.state == VersionState::Current);
+            let holds =
+                in_change || is_current || (is_other && journal::change::open_of(transaction, credential)?.is_none());
+            if holds {
                 key_version::note(transaction, credential, version, device, Happening::Accepted, now)?;
             }
             Ok(())
         })
         .await
+    }
+
+    /// The versions that a device must refuse at the end: the one to leave, and whichever else it was seen to accept.
+    pub(super) async fn to_refuse(&self, device: DeviceId) -> Result<Vec<VersionKey>, Error> {
+        let credential = self.credential;
+        let installed = self.keywheel.read(move |connection| key_version::installed(connection, credential)).await?;
+        let accepted = |key: &&VersionKey| {
+            installed.iter().any(|known| {
+                known.device == device && known.version == key.version && known.stands() && known.accepted_at.is_some()
+            })
+        };
+        Ok(self.old.iter().chain(self.others.iter().filter(accepted)).cloned().collect())
     }
 
     /// Writes down what a device answered about a version of the key.

@@ -28,6 +28,35 @@ impl ItemName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What keeps it apart from other items of the same version: the fingerprint.
+    pub fn distinction(&self) -> &str {
+        self.0.splitn(4, '/').last().unwrap_or_default()
+    }
+
+    /// The version of which it is an item.
+    pub fn version(&self) -> ItemVersion {
+        let end = self.0.len().saturating_sub(self.distinction().len() + 1);
+        ItemVersion(self.0.get(..end).unwrap_or_default().to_owned())
+    }
+}
+
+/// What the names of all items of one version of a credential begin with: `vault/credential/version`.
+///
+/// By it an item is found whose fingerprint stands nowhere, as after an older copy of the database was put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemVersion(String);
+
+impl ItemVersion {
+    /// Builds what the names of a version's items begin with.
+    pub fn new(vault: &str, credential: i64, version: u32) -> Self {
+        Self(format!("{vault}/{credential}/{version}"))
+    }
+
+    /// Returns it as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for ItemName {
@@ -90,6 +119,14 @@ mod tests {
             let json = serde_json::to_string(text).unwrap();
             assert!(serde_json::from_str::<ItemName>(&json).is_err(), "{text:?} would be taken from a file");
         }
+    }
+
+    #[test]
+    fn a_name_tells_its_version_and_its_fingerprint() {
+        let name = ItemName::new("6f1c", 7, 3, "SHA256:ab/cd+ef");
+        assert_eq!(name.version(), ItemVersion::new("6f1c", 7, 3), "its item would not be found by its version");
+        assert_ne!(name.version(), ItemVersion::new("6f1c", 7, 33));
+        assert_eq!(name.distinction(), "SHA256:ab/cd+ef", "a fingerprint may hold slashes");
     }
 
     #[test]

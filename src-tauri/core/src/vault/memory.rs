@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use super::{ItemName, OsKeyring, Vault, VaultError};
+use super::{ItemName, ItemVersion, OsKeyring, Vault, VaultError};
 
 /// A vault that forgets everything when it is dropped; its clones are the same vault.
 ///
@@ -137,6 +137,11 @@ impl Vault for MemoryVault {
         Ok(secret)
     }
 
+    async fn find(&self, version: &ItemVersion) -> Result<Vec<ItemName>, VaultError> {
+        self.answer().await?;
+        Ok(self.state().items.keys().filter(|name| name.version() == *version).cloned().collect())
+    }
+
     async fn remove(&self, name: &ItemName) -> Result<(), VaultError> {
         let fault = self.answer().await?;
         self.state().items.remove(name);
@@ -168,6 +173,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn finds_the_items_of_one_version() {
+        let vault = MemoryVault::new();
+        let other = ItemName::new("v", 1, 2, "SHA256:y");
+        for name in [&name(1), &name(2), &other, &name(22)] {
+            vault.store(name, b"x").await.unwrap();
+        }
+        assert_eq!(vault.find(&name(2).version()).await.unwrap(), [name(2), other]);
+        assert_eq!(vault.find(&name(3).version()).await.unwrap(), []);
+    }
+
+    #[tokio::test]
     async fn never_overwrites() {
         let vault = MemoryVault::new();
         vault.store(&name(1), b"first").await.unwrap();
@@ -191,6 +207,7 @@ mod tests {
             assert_eq!(vault.check().await.unwrap_err().code(), code);
             assert_eq!(vault.store(&name(2), b"x").await.unwrap_err().code(), code);
             assert_eq!(vault.read(&name(1)).await.unwrap_err().code(), code);
+            assert_eq!(vault.find(&name(1).version()).await.unwrap_err().code(), code);
             assert_eq!(vault.remove(&name(1)).await.unwrap_err().code(), code);
             assert_eq!(vault.names(), [name(1)], "{fault:?} must change nothing");
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use super::{ItemName, Vault, VaultError};
+use super::{ItemName, ItemVersion, Vault, VaultError};
 
 #[cfg(not(target_os = "linux"))]
 use native::Native as Backend;
@@ -80,6 +80,10 @@ impl Vault for OsKeyring {
 
     async fn read(&self, name: &ItemName) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
         self.within(self.backend.read(name)).await
+    }
+
+    async fn find(&self, version: &ItemVersion) -> Result<Vec<ItemName>, VaultError> {
+        self.within(self.backend.find(version)).await
     }
 
     async fn remove(&self, name: &ItemName) -> Result<(), VaultError> {

@@ -242,3 +242,10 @@ test("what a check found is Portuguese as soon as that is chosen, and English fo
   await user.click(screen.getByRole("button", { name: "Copiar detalhes" }));
   expect(copy).toHaveBeenCalledExactlyOnceWith(expect.stringContaining(unreachable.message));
 });
+
+test("above the button stands on which devices this key is the only way in, and nothing more is asked", async () => {
+  const { asked } = await open();
+  answer(asked[0], [10, [], ["only-key"]], [20], [30, [], ["managed-file", "only-key"]]);
+  expect(await screen.findByText("On 2 devices this key is the only way in: web-1 and web-3")).toBeTruthy();
+  expect(main("Change key on 3 devices").disabled).toBe(false);
+});

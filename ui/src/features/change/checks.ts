@@ -64,6 +64,13 @@ function verdictOf(known: Found | null, asked: boolean): Verdict {
   return known.warnings.length > 0 ? "warning" : "ready";
 }
 
+/** The names of the devices that the change would go to and that nothing but this key lets anybody into. */
+export function onlyKey(devices: readonly CheckedDevice[]): string[] {
+  const warned = ({ verdict, found }: CheckedDevice) =>
+    verdict !== "left-out" && (found?.warnings.some((warning) => warning.code === "only-key") ?? false);
+  return devices.filter(warned).map((device) => device.name);
+}
+
 const RANK: Record<Verdict, number> = { problem: 0, unchecked: 1, warning: 2, checking: 3, ready: 3, "left-out": 3 };
 
 /** What needs a look first, else in the order of change; while checks run nothing moves. */

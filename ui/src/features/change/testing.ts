@@ -78,6 +78,7 @@ export function checkingBackend(credentials: CredentialRow[], more: Partial<Back
         username_fixed: [],
         truth: [],
         others_with_key: [],
+        retired: [],
         changes: [],
       });
     },

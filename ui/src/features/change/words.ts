@@ -1,6 +1,7 @@
 /** What "Change key now" says of the choices and the checks. */
 import type { Tone } from "../../components/tone";
 import { t } from "../../messages";
+import { list } from "../../messages/format";
 import { changeState, changeTone } from "../changes/words";
 import type { Tally } from "./checks";
 import { atOnce, type Choices, type PageKind } from "./choices";
@@ -16,6 +17,18 @@ export function diffWords(groups: readonly DiffGroup[]): string {
   const most = t("change.diffsLine", { count: devices.length, lines, options: options === "various" ? "different" : options });
   const count = others.reduce((sum, group) => sum + group.devices.length, 0);
   return count === 0 ? most : `${most}; ${t("change.diffsDiffer", { count })}`;
+}
+
+/** As many names as are read in one line. */
+const NAMED = 5;
+
+/** On which devices this key is the only way in; null where there is another everywhere. */
+export function lastDoorWords(devices: readonly string[]): string | null {
+  if (devices.length === 0) return null;
+  const left = devices.length - NAMED;
+  const named = left > 0 ? devices.slice(0, NAMED).join(", ") : list(devices);
+  const names = left > 0 ? t("change.onlyKeyMore", { names: named, count: left }) : named;
+  return t("change.onlyKey", { count: devices.length, names });
 }
 
 export interface Standing {

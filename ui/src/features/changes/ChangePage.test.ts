@@ -14,6 +14,8 @@ import { catalogue } from "../../messages/catalogue.svelte";
 import ChangePage from "./ChangePage.svelte";
 import { shown } from "./shown";
 import {
+  NEW,
+  OLD,
   finished,
   page,
   record,
@@ -201,4 +203,35 @@ test("an emergency offers no way back, and says what is left to be done", async 
   expect(screen.getByText(/Sessions that were opened with the old key are still open/)).toBeTruthy();
   await user.click(screen.getByText("web-1: 1 other key"));
   expect(screen.getByText("ssh-rsa SHA256:thief")).toBeTruthy();
+});
+
+test("the devices are asked on demand, and where one can't be asked its last answer stands beside the reason", async () => {
+  const user = userEvent.setup();
+  const version = (number: number, fingerprint: string, answer: string) => ({
+    version: number,
+    fingerprint,
+    answer,
+    by: "login" as const,
+    last: null,
+  });
+  const asked = { ...version(2, NEW, "unknown"), by: null, last: { accepted: true, at: "2026-03-01T10:00:00Z" } };
+  const changeAccepts = vi.fn(() =>
+    Promise.resolve([
+      { device_id: 1, device: "web-1", versions: [version(2, NEW, "accepted"), version(1, OLD, "accepted")], error: null },
+      { device_id: 2, device: "web-2", versions: [asked], error: report("unreachable") },
+    ]),
+  );
+  await open(page(["changed", "changed"], { state: "changed" }), { changeAccepts });
+  expect(changeAccepts).not.toHaveBeenCalled();
+  await user.click(screen.getByRole("button", { name: "Ask the devices now" }));
+  expect(await screen.findByText("Version 1, an old one")).toBeTruthy();
+  expect(screen.getByText("Version 2")).toBeTruthy();
+  expect(screen.getByText(/^Could not be asked: /)).toBeTruthy();
+  expect(screen.getByText(/^Accepted version 2 /)).toBeTruthy();
+  expect(changeAccepts).toHaveBeenCalledExactlyOnceWith(7);
+});
+
+test("while a change runs its devices are not asked beside it", async () => {
+  await open(page(waiting(2)));
+  expect(screen.queryByRole("button", { name: "Ask the devices now" })).toBeNull();
 });

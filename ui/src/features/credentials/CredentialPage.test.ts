@@ -9,6 +9,7 @@ import { router } from "../../app/router.svelte";
 import { BackendError, type Backend } from "../../backend/backend";
 import { fakeBackend } from "../../backend/fake";
 import type { CredentialDetails } from "../../generated/CredentialDetails";
+import type { RetiredVersion } from "../../generated/RetiredVersion";
 import { catalogue } from "../../messages/catalogue.svelte";
 import CredentialPage from "./CredentialPage.svelte";
 import WithBackend from "../../backend/WithBackend.svelte";
@@ -138,17 +139,67 @@ test("asked now, the devices' answers replace the record, and a question alone i
   await click("Ask the devices now");
   expect(screen.getByText("Asking 3 devices which key versions they accept")).toBeTruthy();
   const versions = [
-    { version: 2, fingerprint: "SHA256:key2", answer: "accepted", by: "login" as const },
-    { version: 1, fingerprint: "SHA256:key1", answer: "accepted", by: "question" as const },
+    { version: 2, fingerprint: "SHA256:key2", answer: "accepted", by: "login" as const, last: null },
+    { version: 1, fingerprint: "SHA256:key1", answer: "accepted", by: "question" as const, last: null },
   ];
   const error = report("unreachable", "web-2 can't be reached.", "Check its address.");
   answer([
-    { device: "web-3", versions, error: null },
-    { device: "web-2", versions: [], error },
+    { device_id: 3, device: "web-3", versions, error: null },
+    { device_id: 2, device: "web-2", versions: [], error },
   ]);
   expect(await screen.findByText("Version 1 would be offered")).toBeTruthy();
   expect(screen.getByText("1 device could not be asked")).toBeTruthy();
   expect(screen.getByText("Check its address.")).toBeTruthy();
+});
+
+const retired = (fields: Partial<RetiredVersion> = {}): RetiredVersion => ({
+  version: 1,
+  fingerprint: "SHA256:key1",
+  retired_at: "2026-03-01T10:00:00Z",
+  goes_at: "2026-03-08T10:00:00Z",
+  due: true,
+  held_by: [],
+  ...fields,
+});
+const held = { device_id: 2, device: "web-2", reason: report("not-proven", "web-2 was not seen to refuse it.") };
+
+test("a retired key says when it goes, or what it is kept for", async () => {
+  await page(details({ retired: [retired({ due: false }), retired({ version: 2, held_by: [held] })] }));
+  expect(screen.getByText(/The private key of version 1 is kept for undo and destroyed by itself from .*2026/)).toBeTruthy();
+  const kept = screen.getByText("The private key of version 2 is kept, because something may still need it:");
+  expect(kept.parentElement?.textContent).toContain("web-2 was not seen to refuse it.");
+});
+
+test("a retired key is destroyed only behind the credential's name", async () => {
+  const destroyKey = vi.fn(() => Promise.resolve([]));
+  await page(details({ retired: [retired()] }), { destroyKey });
+  await click("Destroy now…");
+  expect(await screen.findByText(/can’t be brought back. A key change can no longer be undone to it/)).toBeTruthy();
+  expect(button("Destroy the private key").disabled).toBe(true);
+  const name = screen.getByRole("textbox", { name: /Type the credential’s name/ });
+  await userEvent.type(name, "deplo{Enter}");
+  expect(destroyKey).not.toHaveBeenCalled();
+  await userEvent.type(name, "y");
+  await click("Destroy the private key");
+  expect(await screen.findByText("The private key of version 1 is destroyed")).toBeTruthy();
+  expect(destroyKey).toHaveBeenCalledExactlyOnceWith(1, "deploy", 1, []);
+});
+
+test("a key that is held up says by what, and a device can be given up by its name", async () => {
+  const answers = [[held], []];
+  const destroyKey = vi.fn(() => Promise.resolve(answers.shift() ?? []));
+  const { container } = await page(details({ retired: [retired()] }), { destroyKey });
+  await click("Destroy now…");
+  await userEvent.type(await screen.findByRole("textbox", { name: /Type the credential’s name/ }), "deploy");
+  expect(screen.queryByRole("checkbox", { name: "Give up web-2" })).toBeNull();
+  await click("Destroy the private key");
+  expect(await screen.findByText("The private key was kept")).toBeTruthy();
+  expect(screen.getByText("web-2 was not seen to refuse it.")).toBeTruthy();
+  expect((await axe.run(container)).violations).toEqual([]);
+  await userEvent.click(screen.getByRole("checkbox", { name: "Give up web-2" }));
+  await click("Destroy the private key");
+  expect(await screen.findByText("The private key of version 1 is destroyed")).toBeTruthy();
+  expect(destroyKey).toHaveBeenLastCalledWith(1, "deploy", 1, [2]);
 });
 
 test("a check names what is wrong at which device, and what to do", async () => {

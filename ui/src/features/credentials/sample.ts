@@ -61,6 +61,7 @@ export function details(fields: Partial<CredentialDetails> = {}, credential: Par
     truth: [truth(3, { 2: "accepted" }), truth(1, { 2: "accepted" }), truth(2, { 2: "accepted" })],
     others_with_key: [],
     changes: [],
+    retired: [],
     ...fields,
   };
 }

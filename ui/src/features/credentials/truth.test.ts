@@ -5,8 +5,9 @@ import { details, finding, report, truth } from "./sample";
 import { concern, lines, summed } from "./truth";
 
 const answer = (device: string, version: number, word: string, by: "login" | "question" | null): Accepts => ({
+  device_id: Number(device.split("-")[1]),
   device,
-  versions: [{ version, fingerprint: `SHA256:key${version}`, answer: word, by }],
+  versions: [{ version, fingerprint: `SHA256:key${version}`, answer: word, by, last: null }],
   error: null,
 });
 
@@ -54,7 +55,7 @@ test("what was proven since the question is the newer truth", () => {
 
 test("a device that could not be asked keeps its record and says why", () => {
   const error = report("unreachable", "web-3 can't be reached.");
-  const [first] = lines(details(), { at: LATER, answers: [{ device: "web-3", versions: [], error }] });
+  const [first] = lines(details(), { at: LATER, answers: [{ device_id: 3, device: "web-3", versions: [], error }] });
   expect(first?.notAsked).toEqual(error);
   expect(first?.versions[0]?.answer).toBe("accepted");
 });

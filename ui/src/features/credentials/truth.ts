@@ -87,6 +87,25 @@ export function lines(details: CredentialDetails, asked: Asked | null): DeviceLi
   ];
 }
 
+/** A device's answers by themselves, for a page that has no record of it: the key with this fingerprint is the one it should accept. */
+export function answered(answer: Accepts, current: string | null): DeviceLine {
+  return {
+    id: answer.device_id,
+    name: answer.device,
+    order: null,
+    original: false,
+    enabled: true,
+    versions: answer.versions.map((version) => ({
+      version: version.version,
+      current: version.fingerprint === current,
+      answer: answerOf(version.answer),
+      byQuestion: version.by === "question",
+    })),
+    proven: null,
+    notAsked: answer.error,
+  };
+}
+
 function answerOf(word: string): Answer {
   return word === "accepted" || word === "refused" ? word : "unknown";
 }

@@ -71,6 +71,7 @@ export function details(row: CredentialRow, more: Partial<CredentialDetails> = {
     username_fixed: [],
     truth: [],
     others_with_key: [],
+    retired: [],
     changes: [],
     ...more,
   };

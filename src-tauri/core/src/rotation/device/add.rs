@@ -67,9 +67,9 @@ impl DeviceRun {
         self.standing = Standing::Proven;
         self.state = DeviceState::Proven;
         self.note_accepts(new, true);
-        // The check entered with the old key; in a change that was taken up it may have entered with the new one.
-        if let Some(old) = work.old.as_ref().filter(|_| !work.resumed) {
-            self.note_accepts(old, true);
+        // Its line stands still: nothing has been taken out since.
+        if let Some(entered) = self.entered.clone() {
+            self.note_accepts(&entered, true);
         }
         self.save(None).await?;
         work.stage(self.name(), Stage::Prove, StageState::Done, Said::LoggedIn);

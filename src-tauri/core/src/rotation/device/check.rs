@@ -151,6 +151,7 @@ impl DeviceRun {
         if !self.standing.is_touched() {
             self.check_sharing(&mut found).await?;
         }
+        self.check_version(&mut found);
         Ok(found)
     }
 
@@ -179,6 +180,19 @@ impl DeviceRun {
                 tracing::warn!(device = self.name(), ?failure, "the other keys could not be listed anew");
                 Ok(())
             }
+        }
+    }
+
+    /// Says that the device does not accept the current key but another version, with which it was entered.
+    fn check_version(&self, found: &mut Found) {
+        let (Some(current), Some(entered)) = (&self.work.old, &self.entered) else { return };
+        let is_other = self.work.others.iter().any(|other| other.version == entered.version);
+        if is_other {
+            found.finding.warnings.push(Report::of(&Problem::AcceptsOtherVersion {
+                device: self.name().to_owned(),
+                version: entered.version,
+                current: current.version,
+            }));
         }
     }
 
@@ -211,11 +225,8 @@ impl DeviceRun {
         if !others || !matches!(work.kind, Kind::Rotate | Kind::Undo) {
             return Ok(());
         }
-        match self.enter_with(&work, &work.username, &work.own_secrets(work.resumed)).await {
-            Ok(session) => {
-                session.close().await;
-                self.note_entered().await?;
-            }
+        match self.enter_itself(work.resumed).await {
+            Ok(session) => session.close().await,
             Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
                 found.finding.problems.push(cause);
                 found.finding.ready = false;

@@ -84,31 +84,35 @@ impl DeviceRun {
         self.standing.is_touched() && self.state == DeviceState::Running
     }
 
-    async fn enter_once(&self, work: &Work) -> Result<Session, Failure> {
-        let (username, secrets) = match &work.authentication {
-            Authentication::Itself => {
-                (work.username.clone(), work.own_secrets(work.resumed || self.standing.is_touched()))
+    async fn enter_once(&mut self, work: &Work) -> Result<Session, Failure> {
+        match &work.authentication {
+            Authentication::Itself => self.enter_itself(work.resumed || self.standing.is_touched()).await,
+            Authentication::Other { username, secret, .. } => {
+                Ok(self.enter_with(work, username, std::slice::from_ref(secret)).await?.0)
             }
-            Authentication::Other { username, secret, .. } => (username.clone(), vec![secret.clone()]),
-        };
-        let session = self.enter_with(work, &username, &secrets).await?;
-        if matches!(work.authentication, Authentication::Itself) {
-            self.note_entered().await?;
+        }
+    }
+
+    /// Enters the account itself, with whichever version of the key it accepts, and notes which one that was.
+    pub(super) async fn enter_itself(&mut self, may_have_new: bool) -> Result<Session, Failure> {
+        let work = Arc::clone(&self.work);
+        let mut keys = work.own_keys(may_have_new);
+        let secrets: Vec<Secret> = keys.iter().map(VersionKey::secret).collect();
+        let (session, index) = self.enter_with(&work, &work.username, &secrets).await?;
+        if index < keys.len() {
+            let entered = keys.swap_remove(index);
+            work.note_entered(self.snapshot.id, entered.version).await?;
+            self.entered = Some(entered);
         }
         Ok(session)
     }
 
-    /// Tells the catalogue that the key logged in: a look offers one version only.
-    pub(super) async fn note_entered(&self) -> Result<(), Failure> {
-        let (old, new) = (self.work.old.as_ref(), self.work.new.as_ref());
-        let Some(key) = old.or(new) else { return Ok(()) };
-        Ok(self.work.note_entered(self.snapshot.id, key.version).await?)
-    }
-
-    /// Logs in with the first of these secrets that is accepted, on as many connections as the server makes it.
-    pub(super) async fn enter_with(&self, work: &Work, username: &str, secrets: &[Secret]) -> Result<Session, Failure> {
+    /// Logs in with the first of these secrets that is accepted, on as many connections as the server makes it; tells which
+    /// one that was.
+    async fn enter_with(&self, work: &Work, username: &str, secrets: &[Secret]) -> Result<(Session, usize), Failure> {
         let wants_key = secrets.iter().any(|secret| matches!(secret, Secret::Key(_)));
         let mut left = secrets;
+        let mut refused = 0;
         loop {
             let mut connection = self.connect(work).await?;
             let methods = connection.methods(username).await?;
@@ -117,8 +121,11 @@ impl DeviceRun {
                 return Err(Problem::KeyLoginNotOffered { device, username }.into());
             }
             match connection.enter(username, left).await? {
-                Entry::Entered(session, _) => return Ok(*session),
-                Entry::HungUp(next) => left = left.get(next..).unwrap_or_default(),
+                Entry::Entered(session, index) => return Ok((*session, refused + index)),
+                Entry::HungUp(next) => {
+                    left = left.get(next..).unwrap_or_default();
+                    refused += next;
+                }
             }
         }
     }
@@ -146,6 +153,23 @@ impl DeviceRun {
                 None => return Err(Failure::NotProven(unknown)),
             }
         }
+    }
+
+    /// A real login with the version that the device had before this change: the one to leave or, where it is refused, any
+    /// other. Tells which one.
+    pub(super) async fn login_as_before(&self, direction: Direction) -> Result<Option<VersionKey>, Failure> {
+        let mut refused = None;
+        for version in self.work.before() {
+            match self.login(&version, direction).await {
+                Ok(session) => {
+                    session.close().await;
+                    return Ok(Some(version));
+                }
+                Err(Failure::Cause(cause)) => refused = refused.or(Some(cause)),
+                Err(failure) => return Err(failure),
+            }
+        }
+        refused.map_or(Ok(None), |cause| Err(Failure::Cause(cause)))
     }
 
     /// One try of a login: the session, or why the answer is unknown.

@@ -9,9 +9,10 @@ use super::{DeviceRun, Failure};
 use crate::authorized_keys;
 use crate::error::Report;
 use crate::journal::{DeviceState, Kind, Proof, WriteKind};
-use crate::remote::{Answer, LogIn};
+use crate::remote::{Answer, Connection, LogIn};
 use crate::rotation::Problem;
 use crate::rotation::Stage;
+use crate::rotation::accepts::ask_truly;
 use crate::rotation::decide::{Direction, Standing};
 use crate::rotation::event::{Said, StageState};
 use crate::rotation::finding::{key, keys};
@@ -105,7 +106,7 @@ impl DeviceRun {
                 Ok(())
             }
             Verdict::OldAccepted => {
-                let cause = self.old_key_accepted();
+                let cause = Report::of(&Problem::OldKeyAccepted { device: self.name().to_owned() });
                 work.trouble(self.name(), Stage::Refuse, StageState::Failed, &cause);
                 Err(Failure::OldKeyAccepted(cause))
             }
@@ -117,58 +118,37 @@ impl DeviceRun {
         }
     }
 
-    fn old_key_accepted(&self) -> Report {
-        Report::of(&Problem::OldKeyAccepted { device: self.name().to_owned() })
-    }
-
-    /// Asks once more, apart from any change: the old key must be refused, and the new one log in.
-    pub(in crate::rotation) async fn refuses(&mut self) -> Result<(), Failure> {
-        match self.refuse_once().await? {
-            Ok(Verdict::Changed) => Ok(()),
-            Ok(Verdict::OldAccepted) => Err(Failure::OldKeyAccepted(self.old_key_accepted())),
-            Ok(Verdict::NewRefused(cause)) => Err(Failure::Cause(cause)),
-            Err(unknown) => Err(Failure::NotProven(unknown)),
-        }
-    }
-
     /// One try: a verdict, or why the answer is unknown.
     async fn refuse_once(&mut self) -> Result<Result<Verdict, Report>, Failure> {
         let work = Arc::clone(&self.work);
-        let Some(old) = &work.old else { return Ok(Ok(Verdict::Changed)) };
         let route = work.route(&self.snapshot).await?;
-        let connection = match work.connector.connect(&route).await {
-            Ok(connection) => connection,
-            Err(error) if error.is_passing() => return Ok(Err(Report::of(&error))),
-            Err(error) => return Err(error.into()),
-        };
-        let (host_key, server) = (connection.host_key(), connection.server_version());
-        // Only these answer the question truly; elsewhere only a login says what is so (tinysshd says yes to every key).
-        let truthful = server.contains("OpenSSH") || server.contains("dropbear");
-        let (answer, by, rest) = if truthful {
-            let (answer, rest) = connection.ask(&work.username, &old.public).await;
-            (answer, Proof::Question, rest)
-        } else {
-            match connection.log_in(&work.username, &old.secret()).await {
-                LogIn::Accepted(session) => {
-                    session.close().await;
-                    (Answer::Accepted, Proof::Login, None)
+        let mut rest: Option<Connection> = None;
+        for old in work.to_refuse(self.snapshot.id).await? {
+            let connection = match rest.take() {
+                Some(connection) => connection,
+                None => match work.connector.connect(&route).await {
+                    Ok(connection) => connection,
+                    Err(error) if error.is_passing() => return Ok(Err(Report::of(&error))),
+                    Err(error) => return Err(error.into()),
+                },
+            };
+            let (host_key, server) = (connection.host_key(), connection.server_version());
+            let (answer, by, left) = ask_truly(connection, &work.username, &old).await;
+            rest = left;
+            let result = match answer {
+                Answer::Unknown(cause) => unanswered(cause),
+                answer => answered(answer != Answer::Refused, host_key.as_ref(), server),
+            };
+            work.note_answer(self.snapshot.id, Direction::Forward, &old, by, result).await?;
+            match answer {
+                Answer::Unknown(cause) => return Ok(Err(self.unclear(cause))),
+                Answer::Accepted | Answer::Partial => {
+                    self.note_accepts(&old, true);
+                    self.close_with_login(rest).await;
+                    return Ok(Ok(Verdict::OldAccepted));
                 }
-                LogIn::Not(answer, rest) => (answer, Proof::Login, rest.map(|rest| *rest)),
+                Answer::Refused => self.note_accepts(&old, false),
             }
-        };
-        let result = match answer {
-            Answer::Unknown(cause) => unanswered(cause),
-            answer => answered(answer != Answer::Refused, host_key.as_ref(), server),
-        };
-        work.note_answer(self.snapshot.id, Direction::Forward, old, by, result).await?;
-        match answer {
-            Answer::Unknown(cause) => return Ok(Err(self.unclear(cause))),
-            Answer::Accepted | Answer::Partial => {
-                self.note_accepts(old, true);
-                self.close_with_login(rest).await;
-                return Ok(Ok(Verdict::OldAccepted));
-            }
-            Answer::Refused => self.note_accepts(old, false),
         }
         let Some(new) = &work.new else {
             self.close_with_login(rest).await;
@@ -228,9 +208,8 @@ impl DeviceRun {
             self.write(&path, WriteKind::Restore, Direction::Back, &edit).await?;
         }
         self.note_accepts(&new, false);
-        if let Some(old) = self.work.old.clone() {
-            self.login(&old, Direction::Back).await?.close().await;
-            self.note_accepts(&old, true);
+        if let Some(before) = self.login_as_before(Direction::Back).await? {
+            self.note_accepts(&before, true);
         }
         Ok(())
     }

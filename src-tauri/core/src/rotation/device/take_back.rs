@@ -41,9 +41,11 @@ impl DeviceRun {
             };
             self.write(path, WriteKind::Restore, Direction::Back, &edit).await?;
         }
-        let old = work.old.clone().filter(|_| work.kind != Kind::Install);
+        let old = match work.kind {
+            Kind::Install => None,
+            _ => self.login_as_before(Direction::Back).await?,
+        };
         if let Some(old) = &old {
-            self.login(old, Direction::Back).await?.close().await;
             self.note_accepts(old, true);
         }
         // The old key logs in; from here on the new key's line may be gone.

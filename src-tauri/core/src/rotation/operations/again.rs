@@ -94,6 +94,7 @@ impl Keywheel {
             }
         }
         self.vault().check().await?;
+        let credential = self.take_newer_keys(credential).await?;
         self.wait_for_late_writes(&change).await?;
         let old = match change.from_version {
             Some(version) => Some(self.version_key(&credential, version).await?),
@@ -213,6 +214,9 @@ impl Keywheel {
         if credential.key_version(from).is_some_and(|version| version.compromised) {
             return Err(forbidden(NotUndoable::Compromised).into());
         }
+        if changes::is_destroyed(&credential, from) {
+            return Err(forbidden(NotUndoable::Destroyed).into());
+        }
         let days = self.settings().await?.days_of_undo;
         let ended = change.ended.unwrap_or(change.started);
         let limit = jiff::SignedDuration::from_hours(24 * i64::from(days));
@@ -220,6 +224,7 @@ impl Keywheel {
             return Err(forbidden(NotUndoable::Over).into());
         }
         self.vault().check().await?;
+        let credential = self.take_newer_keys(credential).await?;
         let new = self.version_key(&credential, from).await?;
         let old = self.version_key(&credential, to).await?;
         let auth = match change.snapshot.auth_with {

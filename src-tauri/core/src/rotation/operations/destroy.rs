@@ -1,370 +1,383 @@
-//! Letting a compromised key go: giving devices up by name, and destroying what no device accepts any more.
+//! Destroying the private halves of retired keys, when nobody needs them any more (rotation.md, invariant 2).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use jiff::SignedDuration;
 use serde_json::json;
-use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio::task::JoinSet;
 
 use crate::{
-    audit::Action,
-    catalogue::{CredentialId, DeviceId, KeyVersion, Strategy, VersionState, key_version, key_version::Happening},
-    error::{Error, Report},
-    journal::{self, Change, ChangeId, ChangeState, Effect, EffectResult, SnapshotDevice},
-    key::Fingerprint,
+    audit::{self, Action},
+    catalogue::{Credential, CredentialId, DeviceId, KeyVersion, VersionState, key_version, key_version::Happening},
+    error::{Error, Explain, Report},
+    journal::{self, ChangeId, Effect, EffectId, EffectResult, Place, Proof, Snapshot, SnapshotDevice},
     keywheel::Keywheel,
-    lock::LockError,
+    lock::{CredentialLock, Sharing},
+    remote::{Answer, LogIn},
     rotation::{
-        NotGivable, RotationError,
+        Problem, RotationError, Work, accepts,
+        accepts::ask_truly,
         decide::Direction,
-        device::{DeviceRun, Failure},
-        plan::{Outline, WorkPlan},
-        work::{Noting, Work},
+        plan::Outline,
+        retired::{Held, History, has_retired, still_accepts},
+        work::{VersionKey, answered, unanswered},
     },
 };
 
-/// A device that loses power may come back with the file as it was; so long after a write no key is destroyed.
-const QUIET: SignedDuration = SignedDuration::from_secs(60);
+/// How many devices are asked at once; asking is not changing.
+const DEVICES_AT_ONCE: usize = 8;
 
-/// How many devices are asked at once.
-const QUESTIONS_AT_ONCE: usize = 8;
-
-/// Whether to wait until a key may be destroyed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// Waits, at most a minute, unless somebody asks to stop.
-    Waits,
-    /// Leaves to the next time what may not go yet.
-    Leaves,
+/// A key to destroy before its time.
+#[derive(Debug, Clone)]
+pub struct Destroy {
+    /// The credential.
+    pub credential: CredentialId,
+    /// The version.
+    pub version: u32,
+    /// Devices, by name or number, that are given up: the key may stand there for good.
+    pub give_up: Vec<String>,
 }
 
-/// What became of a compromised key that was to be destroyed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destruction {
+/// What became of a retired key whose time had come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Destroyed {
     /// The credential's name.
     pub credential: String,
     /// The version.
     pub version: u32,
-    /// Its fingerprint.
-    pub fingerprint: Fingerprint,
-    /// The emergency change that replaced it.
-    pub change: ChangeId,
-    /// What keeps it; nothing: it is destroyed.
-    pub held: Vec<Held>,
-}
-
-/// What keeps a key from being destroyed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// The device that must refuse it first; none where it is merely too early.
-    pub device: Option<String>,
-    /// Why.
-    pub cause: Report,
+    /// What holds it up; empty: its private half is gone.
+    pub held_by: Vec<Held>,
 }
 
 impl Keywheel {
-    /// Gives a device up: a compromised key is destroyed though that device could not be seen to refuse it, and the change
-    /// no longer works on it.
+    /// Destroys the private halves of a credential's retired keys whose time has come, as far as every device on which they
+    /// ever stood accepts a newer key and refuses them when asked once more.
+    ///
+    /// What a process that ended in between had begun is finished.
     ///
     /// # Errors
     ///
-    /// [`RotationError::NotGivenUp`]; [`RotationError::NotItsDevice`]; another process works on the change.
-    pub async fn give_up_device(&self, id: ChangeId, device: &str) -> Result<(), Error> {
-        let action = Action::new("device-give-up", "device", device).with(json!({ "change": id.0 }));
-        let done = self.give_up_device_now(id, device, action.clone()).await;
+    /// The keyring or the database failed. A key that is held up is no error.
+    pub async fn destroy_due(&self, id: CredentialId) -> Result<Vec<Destroyed>, Error> {
+        let credential = self.credential(id).await?;
+        if credential.removed_at.is_some() || !credential.enabled {
+            return Ok(Vec::new());
+        }
+        let begun = self.begun_to_destroy(&credential).await?;
+        let mut ended = Vec::new();
+        for retired in self.retired(id).await? {
+            let Some(known) = credential.key_version(retired.version) else { continue };
+            let was_begun = begun.iter().any(|(_, item)| *item == known.item.as_str());
+            if !was_begun && !retired.due {
+                continue;
+            }
+            let held_by = self.destroy_retired(&credential, known).await?;
+            ended.push(Destroyed { credential: credential.name.clone(), version: known.version, held_by });
+        }
+        Ok(ended)
+    }
+
+    /// As [`Keywheel::destroy_due`], for all credentials; one that fails keeps no other from its turn.
+    ///
+    /// # Errors
+    ///
+    /// The keyring can't be used; the database's own failure.
+    pub async fn destroy_all_due(&self) -> Result<Vec<Destroyed>, Error> {
+        self.vault().check().await?;
+        let mut ended = Vec::new();
+        for credential in self.credentials().await?.into_iter().filter(has_retired) {
+            match self.destroy_due(credential.id).await {
+                Ok(destroyed) => ended.extend(destroyed),
+                Err(error) => tracing::info!(credential = credential.name, %error, "its retired keys stay for now"),
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Destroys the private half of a retired key before its time; undoing the change is no longer possible then.
+    ///
+    /// # Errors
+    ///
+    /// [`RotationError::KeyNeeded`] where a device may still need it; it is not retired; a device that is given up never had
+    /// it; the keyring or the database failed.
+    pub async fn destroy_version(&self, request: &Destroy) -> Result<(), Error> {
+        let credential = self.credential(request.credential).await?;
+        let done = self.destroy_version_now(&credential, request).await;
         if let Err(error) = &done {
-            self.record(action, Some(error)).await;
+            self.record(destroy_action(&credential.name, request.version), Some(error as &(dyn Explain + Sync))).await;
         }
         done
     }
 
-    async fn give_up_device_now(&self, id: ChangeId, device: &str, action: Action) -> Result<(), Error> {
-        let change = self.find_change(id).await?;
-        let refused = |reason| RotationError::NotGivenUp { device: device.to_owned(), id, reason };
-        let (Strategy::Emergency, Some(version)) = (change.strategy, change.from_version) else {
-            return Err(refused(NotGivable::NoEmergency).into());
+    async fn destroy_version_now(&self, credential: &Credential, request: &Destroy) -> Result<(), Error> {
+        let (name, version) = (credential.name.clone(), request.version);
+        let Some(known) = credential.key_version(version) else {
+            return Err(RotationError::NoSuchVersion { credential: name, version }.into());
         };
-        let credential = self.credential_of_change(change.credential).await?;
-        let _locks = self.locks(&credential, &change.snapshot)?;
-        let change = self.find_change(id).await?;
-        // Without a device on the new key the vault's current one would be the compromised one, and stay so.
-        if change.no_return.is_none() {
-            return Err(refused(NotGivable::NoneChanged).into());
+        if known.state != VersionState::Retired {
+            return Err(RotationError::NotRetired { credential: name, version, state: known.state }.into());
         }
-        let known = change.snapshot.devices.iter().find(|known| known.name == device || known.id.to_string() == device);
-        let Some(known) = known else {
-            return Err(RotationError::NotItsDevice { device: device.to_owned() }.into());
-        };
-        let (of, device, now) = (change.credential, known.id, self.now());
-        self.change(action, move |transaction, _| {
-            Ok(key_version::note(transaction, of, version, device, Happening::GivenUp, now)?)
-        })
-        .await
+        if !credential.enabled {
+            return Err(RotationError::Disabled { credential: name }.into());
+        }
+        self.vault().check().await?;
+        self.give_up(credential, version, &request.give_up).await?;
+        let held_by = self.destroy_retired(credential, known).await?;
+        if held_by.is_empty() {
+            Ok(())
+        } else {
+            Err(RotationError::KeyNeeded { credential: name, version, held_by }.into())
+        }
     }
 
-    /// The devices of a change that were given up.
-    pub(super) async fn given_up(&self, change: &Change) -> Result<Vec<DeviceId>, Error> {
-        let (of, version) = (change.credential, change.from_version);
-        let installed = self.read(move |connection| key_version::installed(connection, of)).await?;
-        let given_up = installed.iter().filter(|known| Some(known.version) == version && known.given_up_at.is_some());
-        Ok(given_up.map(|known| known.device).collect())
+    /// Notes that devices are given up by name: they hold this version up no longer.
+    async fn give_up(&self, credential: &Credential, version: u32, devices: &[String]) -> Result<(), Error> {
+        if devices.is_empty() {
+            return Ok(());
+        }
+        let (id, name, now, actor) = (credential.id, credential.name.clone(), self.now(), self.actor().clone());
+        let wanted: Vec<String> = devices.iter().map(|device| device.trim().to_owned()).collect();
+        self.database()
+            .run_write(move |transaction| -> Result<(), Error> {
+                let history = History::read(transaction, id, now)?;
+                for wanted in wanted {
+                    let had = history.devices_of(version);
+                    let is_wanted = |id: &DeviceId| {
+                        id.to_string() == wanted || history.names.get(id).is_some_and(|name| *name == wanted)
+                    };
+                    let Some(device) = had.into_iter().find(is_wanted) else {
+                        return Err(RotationError::NotOnDevice { version, device: wanted }.into());
+                    };
+                    key_version::note(transaction, id, version, device, Happening::GivenUp, now)?;
+                    let action = Action::new("device-give-up", "device", wanted)
+                        .with(json!({ "credential": name, "version": version }));
+                    audit::append(transaction, &action.entry(now, &actor, None))?;
+                }
+                Ok(())
+            })
+            .await
     }
 
-    /// Destroys the compromised keys that an emergency has replaced: each once every device of the change, just asked, has
-    /// refused it, or was given up. The days of undo don't count, since it is never put back.
-    ///
-    /// What was broken off is done the next time. A credential that another process works on is left to it.
-    ///
-    /// # Errors
-    ///
-    /// The database or the vault can't be used.
-    pub async fn destroy_compromised(
+    /// Destroys a retired key, or tells what holds it up.
+    pub(super) async fn destroy_retired(
         &self,
-        patience: Patience,
-        stop: &watch::Receiver<bool>,
-    ) -> Result<Vec<Destruction>, Error> {
-        let left = self.read(key_version::compromised_left).await?;
-        let mut came_to = Vec::new();
-        let mut failed = None;
-        for (credential, version) in left {
-            match self.destroy_version(credential, version, patience, stop).await {
-                Ok(done) => came_to.extend(done),
-                Err(Error::Lock(LockError::Busy { .. })) => {}
-                // What is wrong with one key keeps no other.
-                Err(error) => failed = failed.or(Some(error)),
+        credential: &Credential,
+        known: &KeyVersion,
+    ) -> Result<Vec<Held>, Error> {
+        let (id, now) = (credential.id, self.now());
+        let history = Arc::new(self.database().run_read(move |connection| History::read(connection, id, now)).await?);
+        if let Some(held) = history.held(known, now) {
+            return Ok(vec![held]);
+        }
+        if self.vault().read(&known.item).await?.is_some() {
+            let held = self.ask_once_more(credential, known, &history).await?;
+            if !held.is_empty() {
+                return Ok(held);
             }
         }
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(came_to),
-        }
+        let newest = history.changes.first().map(|change| change.id);
+        self.destroy_item(credential, known, newest).await
     }
 
-    /// One compromised version; nothing where its change has not ended with every device changed or given up.
-    async fn destroy_version(
+    /// Asks every device on which a version ever stood: it must accept a newer one by a login and refuse this one.
+    async fn ask_once_more(
         &self,
-        id: CredentialId,
-        version: u32,
-        patience: Patience,
-        stop: &watch::Receiver<bool>,
-    ) -> Result<Option<Destruction>, Error> {
-        let changes = self.database().run_read(move |connection| journal::change::list_of(connection, id)).await?;
-        let replaced = |change: &Change| change.from_version == Some(version) && change.strategy == Strategy::Emergency;
-        let Some(change) = changes.into_iter().find(replaced).filter(|change| change.state == ChangeState::Changed)
-        else {
-            return Ok(None);
-        };
-        let credential = self.credential_of_change(id).await?;
-        // Nobody who wants to change something waits for who waits here.
-        self.quiet(id, patience, stop).await?;
-        let _locks = self.locks(&credential, &change.snapshot)?;
-        // Whoever held the lock may have done it, or have written somewhere.
-        let credential = self.credential_of_change(id).await?;
-        let known = credential.key_version(version).filter(|known| known.state == VersionState::Retired);
-        let Some(known) = known else { return Ok(None) };
-        self.vault().check().await?;
-        let mut came_to = Destruction {
+        credential: &Credential,
+        known: &KeyVersion,
+        history: &Arc<History>,
+    ) -> Result<Vec<Held>, Error> {
+        let outline = Outline::of(credential);
+        let mut devices = Vec::new();
+        let mut held = Vec::new();
+        for id in history.devices_of(known.version) {
+            let name = history.names.get(&id).cloned().unwrap_or_default();
+            if !history.is_connected_to(id) {
+                held.push(Held::by_device(id, &name, accepts::disabled(&name)));
+                continue;
+            }
+            match self.snapshot_device(id, &outline, None).await {
+                Ok(device) => devices.push(device),
+                Err(error) => held.push(Held::by_device(id, &name, Report::of(&error))),
+            }
+        }
+        let snapshot = Snapshot {
             credential: credential.name.clone(),
-            version,
-            fingerprint: known.fingerprint(),
-            change: change.id,
-            held: Vec::new(),
+            username: credential.username.clone(),
+            auth_with: None,
+            options: None,
+            devices,
         };
-        if self.was_removed(&change, known).await? {
-            self.note_destroyed(&change, &came_to, known).await?;
-            return Ok(Some(came_to));
+        let work = Arc::new(self.asking(credential, &snapshot).await?);
+        let Some(old) = work.before().into_iter().find(|key| key.version == known.version) else {
+            return Err(RotationError::KeyGone { credential: credential.name.clone(), version: known.version }.into());
+        };
+        let mut newer = work.before();
+        newer.retain(|key| history.is_newer(key.version, known.version));
+        let (old, newer) = (Arc::new(old), Arc::new(newer));
+        let mut waiting = snapshot.devices.into_iter();
+        let mut asking: JoinSet<Result<Option<Held>, Error>> = JoinSet::new();
+        loop {
+            while asking.len() < DEVICES_AT_ONCE
+                && let Some(device) = waiting.next()
+            {
+                let (work, old, newer) = (Arc::clone(&work), Arc::clone(&old), Arc::clone(&newer));
+                asking.spawn(async move {
+                    let reason = ask(&work, &device, &old, &newer).await?;
+                    Ok(reason.map(|reason| Held::by_device(device.id, &device.name, reason)))
+                });
+            }
+            match asking.join_next().await {
+                None => break,
+                Some(Ok(reason)) => held.extend(reason?),
+                Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Some(Err(_)) => {}
+            }
         }
-        if let Some(early) = self.quiet(id, Patience::Leaves, stop).await? {
-            came_to.held.push(early);
-            return Ok(Some(came_to));
-        }
-        let outline = Outline::of(&credential);
-        let work = self
-            .work(WorkPlan {
-                change: Some((change.id, change.epoch)),
-                kind: change.kind,
-                credential: &outline,
-                snapshot: &change.snapshot,
-                old: Some(self.version_key(&credential, version).await?),
-                new: Some(self.current(&credential).await?),
-                events: None,
-                resumed: true,
-                noting: Noting::Noted,
+        held.sort_by_key(|held| held.device_id);
+        Ok(held)
+    }
+
+    /// Removes the item from the keyring: the intent first, then the effect, then its result.
+    async fn destroy_item(
+        &self,
+        credential: &Credential,
+        known: &KeyVersion,
+        newest: Option<ChangeId>,
+    ) -> Result<Vec<Held>, Error> {
+        let _lock = CredentialLock::take(self.database().dir(), credential.id, &credential.name, Sharing::Exclusive)?;
+        let begun = self.begun_to_destroy(credential).await?;
+        let (id, version, item, now) = (credential.id, known.version, known.item.clone(), self.now());
+        let intended = self
+            .database()
+            .run_write(move |transaction| -> Result<Result<Vec<EffectId>, Held>, Error> {
+                let history = History::read(transaction, id, now)?;
+                // Whoever changed the key meanwhile may have gone back to it.
+                let known =
+                    history.credential.key_version(version).filter(|known| known.state == VersionState::Retired);
+                let is_as_asked = history.changes.first().map(|change| change.id) == newest;
+                match known {
+                    Some(known) if is_as_asked => {
+                        if let Some(held) = history.held(known, now) {
+                            return Ok(Err(held));
+                        }
+                    }
+                    _ => return Err(RotationError::KeyChanged { credential: history.credential.name }.into()),
+                }
+                let mut effects: Vec<EffectId> =
+                    begun.into_iter().filter(|(_, begun)| *begun == item.as_str()).map(|(effect, _)| effect).collect();
+                if let (Some(change), true) = (history.changes.first(), effects.is_empty()) {
+                    let place =
+                        Place { change: change.id, epoch: change.epoch, device: None, direction: Direction::Forward };
+                    let effect = Effect::Destroy { item: item.to_string() };
+                    effects.push(journal::effect::intend(transaction, place, &effect, now)?);
+                }
+                Ok(Ok(effects))
             })
             .await?;
-        came_to.held = self.ask_all(Arc::new(work), &change, version).await?;
-        if came_to.held.is_empty() {
-            self.remove_item(&change, &came_to, known).await?;
-        }
-        Ok(Some(came_to))
-    }
-
-    /// Waits until a minute has passed since the last write, or says that it is too early.
-    async fn quiet(
-        &self,
-        id: CredentialId,
-        patience: Patience,
-        stop: &watch::Receiver<bool>,
-    ) -> Result<Option<Held>, Error> {
-        let last = self.database().run_read(move |connection| journal::effect::last_write(connection, id)).await?;
-        let Some(last) = last else { return Ok(None) };
-        // A clock that was set back says nothing; then the whole time is waited.
-        let since = self.now().duration_since(last).max(SignedDuration::ZERO);
-        let left = Duration::try_from(QUIET.saturating_sub(since)).unwrap_or(Duration::ZERO);
-        if left.is_zero() {
-            return Ok(None);
-        }
-        if patience == Patience::Waits && waited(left, stop.clone()).await {
-            return Ok(None);
-        }
-        let cause = Report::new(
-            "too-early",
-            "A device was written to less than a minute ago; one that loses power could come back with the old file."
-                .into(),
-            "It is destroyed the next time that Keywheel changes a key or is opened.",
-        );
-        Ok(Some(Held { device: None, cause }))
-    }
-
-    /// Asks every device of the change, but for those given up, whether it refuses the version; answers what holds it.
-    async fn ask_all(&self, work: Arc<Work>, change: &Change, version: u32) -> Result<Vec<Held>, Error> {
-        let id = change.credential;
-        let installed = self.read(move |connection| key_version::installed(connection, id)).await?;
-        let mut held = Vec::new();
-        // Before this change it may have stood elsewhere, on devices that were taken off the credential since.
-        let in_change = |device: DeviceId| change.snapshot.devices.iter().any(|known| known.id == device);
-        for known in installed.iter().filter(|known| known.version == version && known.stands()) {
-            if !in_change(known.device) {
-                let device = known.device;
-                let name = self.read(move |connection| crate::catalogue::device::by_id(connection, device)).await?.name;
-                held.push(stands_elsewhere(&name));
-            }
-        }
-        let given_up = self.given_up(change).await?;
-        let asked = change.snapshot.devices.iter().filter(|device| !given_up.contains(&device.id));
-        let mut waiting = asked.cloned().enumerate();
-        let mut running: JoinSet<Result<Option<Held>, Error>> = JoinSet::new();
-        loop {
-            while running.len() < QUESTIONS_AT_ONCE {
-                let Some((position, device)) = waiting.next() else { break };
-                running.spawn(ask(Arc::clone(&work), device, position));
-            }
-            match running.join_next().await {
-                None => return Ok(held),
-                Some(Ok(answer)) => held.extend(answer?),
-                Some(Err(error)) => {
-                    if let Ok(panic) = error.try_into_panic() {
-                        std::panic::resume_unwind(panic);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether the item was removed and that could not be noted: the process died, or the keyring's answer was lost.
-    async fn was_removed(&self, change: &Change, known: &KeyVersion) -> Result<bool, Error> {
-        let (id, item) = (change.id, known.item.to_string());
-        let effects = self.database().run_read(move |connection| journal::effect::list(connection, id)).await?;
-        let meant = Effect::Destroy { item };
-        let intended = effects.iter().any(|effect| effect.effect == meant);
-        Ok(intended && self.vault().read(&known.item).await?.is_none())
-    }
-
-    async fn remove_item(&self, change: &Change, came_to: &Destruction, known: &KeyVersion) -> Result<(), Error> {
-        let (id, epoch, now) = (change.id, change.epoch, self.now());
-        let effect = Effect::Destroy { item: known.item.to_string() };
-        let place = journal::Place { change: id, epoch, device: None, direction: Direction::Forward };
-        let intent = self
-            .database()
-            .run_write(move |transaction| journal::effect::intend(transaction, place, &effect, now))
-            .await?;
+        let effects = match intended {
+            Ok(effects) => effects,
+            Err(held) => return Ok(vec![held]),
+        };
+        let mut action = destroy_action(&credential.name, version);
+        action = action.with(json!({ "version": version, "item": known.item.to_string() }));
         if let Err(error) = self.vault().remove(&known.item).await {
-            let (cause, now) = (Report::of(&error), self.now());
-            self.record(destroying(came_to), Some(&error)).await;
-            self.database()
-                .run_write(move |transaction| {
-                    journal::effect::conclude(transaction, intent, &EffectResult::Failed { cause }, now)
-                })
-                .await?;
+            self.record(action, Some(&error)).await;
             return Err(error.into());
         }
-        self.note_destroyed(change, came_to, known).await
-    }
-
-    /// The item is gone: that, the version's state and the record of it in one transaction.
-    async fn note_destroyed(&self, change: &Change, came_to: &Destruction, known: &KeyVersion) -> Result<(), Error> {
-        let (id, of, now, version) = (change.id, change.credential, self.now(), came_to.version);
-        let item = known.item.to_string();
-        self.change(destroying(came_to), move |transaction, _| {
-            for effect in journal::effect::list(transaction, id)? {
-                if effect.result.is_none() && effect.effect == (Effect::Destroy { item: item.clone() }) {
-                    journal::effect::conclude(transaction, effect.id, &EffectResult::Done, now)?;
-                }
+        self.change(action, move |transaction, _| {
+            for effect in effects {
+                journal::effect::conclude(transaction, effect, &EffectResult::Done, now)?;
             }
-            Ok(key_version::destroyed(transaction, of, version, now)?)
+            Ok(key_version::destroyed(transaction, id, version, now)?)
         })
-        .await
+        .await?;
+        Ok(Vec::new())
+    }
+
+    /// The items whose destruction was begun and not seen to its end.
+    async fn begun_to_destroy(&self, credential: &Credential) -> Result<Vec<(EffectId, String)>, Error> {
+        let id = credential.id;
+        Ok(self.database().run_read(move |connection| journal::effect::open_destroys(connection, id)).await?)
     }
 }
 
-fn destroying(came_to: &Destruction) -> Action {
-    Action::new("key-destroy", "credential", came_to.credential.clone()).with(json!({
-        "version": came_to.version,
-        "fingerprint": came_to.fingerprint,
-        "change": came_to.change.0,
-    }))
+fn destroy_action(credential: &str, version: u32) -> Action {
+    Action::new("key-destroy", "credential", credential).with(json!({ "version": version }))
 }
 
-fn stands_elsewhere(device: &str) -> Held {
-    let cause = Report::new(
-        "key-stands-elsewhere",
-        format!("The key was left on the device \"{device}\", which the change did not include."),
-        "Take it off there, then give the device up by name.",
-    );
-    Held { device: Some(device.to_owned()), cause }
-}
-
-/// Asks one device; nothing where it refuses the old key and accepts the new one.
-async fn ask(work: Arc<Work>, device: SnapshotDevice, position: usize) -> Result<Option<Held>, Error> {
-    let name = device.name.clone();
-    let mut run = DeviceRun::new(work, device, position);
-    let asked = run.refuses().await;
-    run.close().await;
-    match asked {
-        Ok(()) => Ok(None),
-        Err(Failure::Broken(error)) => Err(*error),
-        Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
-            Ok(Some(Held { device: Some(name), cause }))
-        }
-    }
-}
-
-/// Sleeps so long; not to the end where somebody asks to stop.
-async fn waited(time: Duration, mut stop: watch::Receiver<bool>) -> bool {
-    let stopped = async {
-        if stop.wait_for(|asked| *asked).await.is_err() {
-            // Nobody is left who could ask.
-            std::future::pending::<()>().await;
-        }
+/// Asks one device for the key that is to go, and logs in with a newer one; none where all is as it must be.
+async fn ask(
+    work: &Work,
+    device: &SnapshotDevice,
+    old: &VersionKey,
+    newer: &[VersionKey],
+) -> Result<Option<Report>, Error> {
+    let route = match work.route(device).await {
+        Ok(route) => route,
+        Err(error) => return Ok(Some(Report::of(&error))),
     };
-    tokio::select! {
-        biased;
-        () = stopped => false,
-        () = sleep(time) => true,
+    let open = match work.connector.connect(&route).await {
+        Ok(open) => open,
+        Err(error) => return Ok(Some(Report::of(&error))),
+    };
+    let (host_key, server) = (open.host_key(), open.server_version());
+    let (said, by, mut rest) = ask_truly(open, &work.username, old).await;
+    note(work, device, old, by, said, (host_key.as_ref(), &server)).await?;
+    let mut reason = match said {
+        Answer::Refused => None,
+        Answer::Accepted | Answer::Partial => Some(still_accepts(&device.name)),
+        Answer::Unknown(cause) => return Ok(Some(unclear(work, device, cause))),
+    };
+    let mut refused = None;
+    for key in newer {
+        let open = match rest.take() {
+            Some(open) => open,
+            None => match work.connector.connect(&route).await {
+                Ok(open) => open,
+                Err(error) => return Ok(reason.or_else(|| Some(Report::of(&error)))),
+            },
+        };
+        let (host_key, server) = (open.host_key(), open.server_version());
+        let (said, left) = match open.log_in(&work.username, &key.secret()).await {
+            LogIn::Accepted(session) => {
+                session.close().await;
+                (Answer::Accepted, None)
+            }
+            LogIn::Not(said, left) => (said, left.map(|left| *left)),
+        };
+        rest = left;
+        note(work, device, key, Proof::Login, said, (host_key.as_ref(), &server)).await?;
+        match said {
+            Answer::Accepted => return Ok(reason),
+            Answer::Unknown(cause) => return Ok(reason.or_else(|| Some(unclear(work, device, cause)))),
+            Answer::Refused | Answer::Partial => refused = Some(nothing_newer(&device.name)),
+        }
     }
+    Ok(reason.take().or(refused).or_else(|| Some(nothing_newer(&device.name))))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+async fn note(
+    work: &Work,
+    device: &SnapshotDevice,
+    key: &VersionKey,
+    by: Proof,
+    said: Answer,
+    server: (Option<&crate::key::PublicKey>, &str),
+) -> Result<(), Error> {
+    let result = match said {
+        Answer::Unknown(cause) => unanswered(cause),
+        said => answered(said != Answer::Refused, server.0, server.1.to_owned()),
+    };
+    work.note_answer(device.id, Direction::Forward, key, by, result).await
+}
 
-    #[tokio::test]
-    async fn waiting_ends_when_its_time_is_over_or_somebody_asks() {
-        let (ask, stop) = watch::channel(false);
-        assert!(waited(Duration::from_millis(1), stop.clone()).await, "nobody has asked");
-        ask.send(true).unwrap();
-        assert!(!waited(Duration::from_secs(3600), stop).await, "a person would wait an hour");
-        let (_, nobody) = watch::channel(false);
-        assert!(waited(Duration::from_millis(1), nobody).await, "nobody is left who could ask");
-    }
+fn unclear(work: &Work, device: &SnapshotDevice, cause: crate::remote::Unknown) -> Report {
+    Report::of(&crate::remote::RemoteError::Unclear {
+        device: device.name.clone(),
+        username: work.username.clone(),
+        cause,
+    })
+}
+
+fn nothing_newer(device: &str) -> Report {
+    Report::of(&Problem::NothingNewer { device: device.to_owned() })
 }

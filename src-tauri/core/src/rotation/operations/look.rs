@@ -27,6 +27,7 @@ use crate::{
         device::DeviceRun,
         event::{Event, What},
         finding::Target,
+        newer::{newer_key, newer_than_known},
         plan::{Outline, WorkPlan, algorithm_like},
         work::{self, Noting, VersionKey, Work},
     },
@@ -165,6 +166,8 @@ impl FileDiff {
 struct Looked {
     outline: Outline,
     current: VersionKey,
+    /// Versions that only the keyring knew.
+    newer: Vec<u32>,
     noting: Noting,
 }
 
@@ -277,8 +280,11 @@ impl Keywheel {
             Subject::Saved(id) => {
                 let credential = self.key_credential_of(*id).await?;
                 self.vault().check().await?;
+                let credential = self.take_newer_keys(credential).await?;
                 let current = self.current(&credential).await?;
-                Ok(Looked { outline: Outline::of(&credential), current, noting: Noting::Noted })
+                let of = credential.clone();
+                let newer = self.read(move |connection| newer_than_known(connection, &of)).await?;
+                Ok(Looked { outline: Outline::of(&credential), current, newer, noting: Noting::Noted })
             }
             Subject::Unsaved(draft) => {
                 let (id, versions, current) = match &draft.key {
@@ -302,14 +308,14 @@ impl Keywheel {
                     authentication: Authentication::Itself,
                     versions,
                 };
-                Ok(Looked { outline, current, noting: Noting::NotNoted })
+                Ok(Looked { outline, current, newer: Vec::new(), noting: Noting::NotNoted })
             }
         }
     }
 
     /// Looks at the devices; where a change would make a key, with a trial key that is never stored.
     async fn look_through(&self, looked: Looked, look: &Look, watchers: Watchers<'_>) -> Result<(), Error> {
-        let Looked { outline, current, noting } = looked;
+        let Looked { outline, current, newer, noting } = looked;
         let auth = self.authenticating(&outline, &look.connect_with).await?;
         let snapshot = self.snapshot(&outline, auth.as_ref(), look.only.as_deref(), look.options.as_deref()).await?;
         if auth.is_some() {
@@ -355,6 +361,7 @@ impl Keywheel {
                     if let Some(twin) = twins.get(&finding.device_id) {
                         finding.finding.warnings.push(same_device(&finding.finding.device, twin));
                     }
+                    finding.finding.warnings.extend(newer.iter().map(|version| newer_key(&outline.name, *version)));
                     // Nobody may want it any more.
                     let _ = found.send(finding);
                 }

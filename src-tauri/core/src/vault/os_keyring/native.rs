@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::SERVICE;
-use crate::vault::{ItemName, VaultError};
+use crate::vault::{ItemName, ItemVersion, VaultError};
 
 /// A store with one item per name, whose calls block.
 #[derive(Debug)]
@@ -16,20 +16,22 @@ pub(super) struct Native {
     store: Arc<CredentialStore>,
     /// What each item is made with.
     modifiers: &'static [(&'static str, &'static str)],
+    /// The word under which the store takes what to search for: the service's name, or a pattern for the item's.
+    search_by: &'static str,
 }
 
 impl Native {
     #[cfg(target_os = "macos")]
     pub(super) fn open() -> Result<Self, VaultError> {
         let store = apple_native_keyring_store::keychain::Store::new().map_err(VaultError::missing)?;
-        Ok(Self { store, modifiers: &[] })
+        Ok(Self { store, modifiers: &[], search_by: "service" })
     }
 
     #[cfg(target_os = "windows")]
     pub(super) fn open() -> Result<Self, VaultError> {
         let store = windows_native_keyring_store::Store::new().map_err(VaultError::missing)?;
         // The default would let a key roam to every machine of a domain account.
-        Ok(Self { store, modifiers: &[("persistence", "Local")] })
+        Ok(Self { store, modifiers: &[("persistence", "Local")], search_by: "pattern" })
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "windows")))]
@@ -64,6 +66,19 @@ impl Native {
         self.call(name, |name, entry| look_up(&entry(name)?)).await
     }
 
+    pub(super) async fn find(&self, version: &ItemVersion) -> Result<Vec<ItemName>, VaultError> {
+        let (store, search_by, version) = (Arc::clone(&self.store), self.search_by, version.clone());
+        on_a_thread(move || {
+            // The stores search by other things than what a name begins with, so that the rest is sifted here.
+            let found = store.search(&HashMap::from([(search_by, SERVICE)])).map_err(explain)?;
+            let named = found.iter().filter_map(|entry| entry.get_specifiers()?.1.parse::<ItemName>().ok());
+            let mut names: Vec<ItemName> = named.filter(|name| name.version() == version).collect();
+            names.sort();
+            Ok(names)
+        })
+        .await
+    }
+
     pub(super) async fn remove(&self, name: &ItemName) -> Result<(), VaultError> {
         self.call(name, |name, entry| {
             match entry(name)?.delete_credential() {
@@ -78,10 +93,7 @@ impl Native {
         .await
     }
 
-    /// Runs blocking work on a thread of its own.
-    ///
-    /// Not on the runtime's blocking threads: the system may wait for a person there, and the runtime would wait with it
-    /// when the program ends.
+    /// Runs blocking work on one item, on a thread of its own.
     async fn call<T: Send + 'static>(
         &self,
         name: &ItemName,
@@ -90,18 +102,31 @@ impl Native {
         + 'static,
     ) -> Result<T, VaultError> {
         let (store, modifiers, name) = (Arc::clone(&self.store), self.modifiers, name.clone());
-        let (sender, receiver) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("keyring".to_owned())
-            .spawn(move || {
-                let modifiers: HashMap<&str, &str> = modifiers.iter().copied().collect();
-                let entry = |name: &ItemName| store.build(SERVICE, name.as_str(), Some(&modifiers)).map_err(explain);
-                // Nobody waits any more when the time was up.
-                let _ = sender.send(work(&name, &entry));
-            })
-            .map_err(VaultError::failed)?;
-        receiver.await.map_err(VaultError::failed)?
+        on_a_thread(move || {
+            let modifiers: HashMap<&str, &str> = modifiers.iter().copied().collect();
+            let entry = |name: &ItemName| store.build(SERVICE, name.as_str(), Some(&modifiers)).map_err(explain);
+            work(&name, &entry)
+        })
+        .await
     }
+}
+
+/// Runs blocking work on a thread of its own.
+///
+/// Not on the runtime's blocking threads: the system may wait for a person there, and the runtime would wait with it when
+/// the program ends.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, VaultError> + Send + 'static,
+) -> Result<T, VaultError> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("keyring".to_owned())
+        .spawn(move || {
+            // Nobody waits any more when the time was up.
+            let _ = sender.send(work());
+        })
+        .map_err(VaultError::failed)?;
+    receiver.await.map_err(VaultError::failed)?
 }
 
 fn look_up(entry: &Entry) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
@@ -147,7 +172,7 @@ mod tests {
 
     fn keyring() -> (Native, Arc<mock::Store>) {
         let store = mock::Store::new().unwrap();
-        (Native { store: store.clone(), modifiers: &[] }, store)
+        (Native { store: store.clone(), modifiers: &[], search_by: "service" }, store)
     }
 
     fn next_call_fails(store: &mock::Store, error: Error) {
@@ -165,6 +190,17 @@ mod tests {
         keyring.remove(&name()).await.unwrap();
         keyring.remove(&name()).await.unwrap();
         assert!(keyring.read(&name()).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn finds_the_items_of_one_version() {
+        let (keyring, _store) = keyring();
+        let names = [name(), ItemName::new("v", 1, 2, "SHA256:x"), ItemName::new("v", 1, 2, "SHA256:y")];
+        for name in &names {
+            keyring.store(name, b"x").await.unwrap();
+        }
+        assert_eq!(keyring.find(&names[1].version()).await.unwrap(), names[1..]);
+        assert_eq!(keyring.find(&ItemName::new("v", 1, 3, "-").version()).await.unwrap(), []);
     }
 
     #[tokio::test]

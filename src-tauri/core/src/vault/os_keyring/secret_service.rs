@@ -14,7 +14,7 @@ use zbus::DBusError as _;
 use zeroize::Zeroizing;
 
 use super::SERVICE;
-use crate::vault::{ItemName, VaultError};
+use crate::vault::{ItemName, ItemVersion, VaultError};
 
 /// The way to the Secret Service on one bus.
 #[derive(Debug)]
@@ -46,10 +46,11 @@ impl SecretServiceKeyring {
         let text = Zeroizing::new(STANDARD.encode(secret));
         let label = format!("Keywheel: {name}");
         // Without `replace`, an item that another process stored since the look-up stays beside ours, and is seen below.
-        let created = collection
-            .create_item(&label, attributes(name), text.as_bytes(), false, "text/plain")
-            .await
-            .map_err(explain)?;
+        let version = name.version();
+        let mut attributes = attributes(name);
+        attributes.insert(VERSION, version.as_str());
+        let created =
+            collection.create_item(&label, attributes, text.as_bytes(), false, "text/plain").await.map_err(explain)?;
 
         let found = session.find(name).await?;
         let read_back = match found.unlocked.as_slice() {
@@ -72,7 +73,7 @@ impl SecretServiceKeyring {
     pub(super) async fn read(&self, name: &ItemName) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
         let session = self.connect().await?;
         let mut secret: Option<Zeroizing<Vec<u8>>> = None;
-        for item in session.find_unlocked(name).await? {
+        for item in session.find_unlocked(attributes(name)).await? {
             let text = item.get_secret().await.map(Zeroizing::new).map_err(explain)?;
             let bytes = decode(&text).ok_or_else(|| VaultError::Mismatch { name: name.clone() })?;
             if secret.as_ref().is_some_and(|other| *other != bytes) {
@@ -83,9 +84,23 @@ impl SecretServiceKeyring {
         Ok(secret)
     }
 
+    pub(super) async fn find(&self, version: &ItemVersion) -> Result<Vec<ItemName>, VaultError> {
+        let session = self.connect().await?;
+        let wanted = HashMap::from([("service", SERVICE), (VERSION, version.as_str())]);
+        let mut names = Vec::new();
+        for item in session.find_unlocked(wanted).await? {
+            let attributes = item.get_attributes().await.map_err(explain)?;
+            let name = attributes.get("username").and_then(|name| name.parse::<ItemName>().ok());
+            names.extend(name.filter(|name| name.version() == *version));
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
     pub(super) async fn remove(&self, name: &ItemName) -> Result<(), VaultError> {
         let session = self.connect().await?;
-        for item in session.find_unlocked(name).await? {
+        for item in session.find_unlocked(attributes(name)).await? {
             item.delete().await.map_err(explain)?;
         }
         let left = session.find(name).await?;
@@ -136,9 +151,9 @@ impl Session {
         self.service.search_items(attributes(name)).await.map_err(explain)
     }
 
-    /// Looks a name up; an empty answer means that there is none, as far as an unlocked keyring can tell.
-    async fn find_unlocked(&self, name: &ItemName) -> Result<Vec<Item<'_>>, VaultError> {
-        let found = self.find(name).await?;
+    /// Looks items up; an empty answer means that there is none, as far as an unlocked keyring can tell.
+    async fn find_unlocked(&self, attributes: HashMap<&str, &str>) -> Result<Vec<Item<'_>>, VaultError> {
+        let found = self.service.search_items(attributes).await.map_err(explain)?;
         if !found.locked.is_empty() {
             return Err(VaultError::Locked);
         }
@@ -149,6 +164,9 @@ impl Session {
         Ok(found.unlocked)
     }
 }
+
+/// The attribute by which an item is found whose fingerprint is not known.
+const VERSION: &str = "version";
 
 fn attributes(name: &ItemName) -> HashMap<&str, &str> {
     HashMap::from([("service", SERVICE), ("username", name.as_str())])
