@@ -94,6 +94,10 @@ impl DeviceRun {
         };
         match verdict {
             Verdict::Changed => {
+                if work.new.is_some() {
+                    let paths = self.paths();
+                    self.tidy(&paths).await;
+                }
                 self.standing = Standing::Changed;
                 self.state = DeviceState::Changed;
                 self.save(None).await?;
