@@ -1,12 +1,15 @@
 //! An administrator's desk for tests: a data directory, a vault in memory, and the devices of a fleet, pinned.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use keywheel_core::{
     Keywheel,
     audit::Actor,
     catalogue::{Credential, DeviceId},
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     credential::{NewCredential, NewSecret},
     device::{NewDevice, Pinned},
     key::{PrivateKey, PublicKey},
@@ -28,6 +31,7 @@ pub struct Desk {
     /// The client that asks the devices from outside.
     pub client: Client,
     dir: TempDir,
+    clock: Arc<dyn Clock>,
 }
 
 /// A problem of the desk itself, which no test is about.
@@ -62,10 +66,18 @@ impl Desk {
     ///
     /// No folder or no client.
     pub fn open() -> Result<Self, Trouble> {
-        let dir = tempfile::tempdir()?;
+        Self::open_in(tempfile::tempdir()?, Arc::new(SystemClock))
+    }
+
+    /// Opens a fresh data directory in this folder, by this clock.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open`].
+    pub fn open_in(dir: TempDir, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
         let vault = MemoryVault::new();
-        let keywheel = open(dir.path().join("data"), &vault)?;
-        Ok(Self { keywheel, vault, client: Client::new()?, dir })
+        let keywheel = open(&dir.path().join("data"), &vault, &clock)?;
+        Ok(Self { keywheel, vault, client: Client::new()?, dir, clock })
     }
 
     /// Opens the same data directory anew, as another process would.
@@ -74,7 +86,21 @@ impl Desk {
     ///
     /// The database can't be opened.
     pub fn reopen(&self) -> Result<Keywheel, Trouble> {
-        open(self.dir.path().join("data"), &self.vault)
+        self.open_copy(&self.data_dir())
+    }
+
+    /// Opens another data directory, a copy of this one, with the same vault.
+    ///
+    /// # Errors
+    ///
+    /// The database can't be opened.
+    pub fn open_copy(&self, dir: &Path) -> Result<Keywheel, Trouble> {
+        open(dir, &self.vault, &self.clock)
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     /// Adds a device and pins the host keys it really has.
@@ -108,7 +134,7 @@ impl Desk {
         &self,
         name: &str,
         username: &str,
-        key_file: &std::path::Path,
+        key_file: &Path,
         devices: &[DeviceId],
     ) -> Result<Credential, Trouble> {
         let key = PrivateKey::import(&std::fs::read(key_file)?, None)?;
@@ -157,7 +183,7 @@ impl Desk {
     }
 }
 
-fn open(dir: PathBuf, vault: &MemoryVault) -> Result<Keywheel, Trouble> {
+fn open(dir: &Path, vault: &MemoryVault, clock: &Arc<dyn Clock>) -> Result<Keywheel, Trouble> {
     let vault: Arc<dyn Vault> = Arc::new(vault.clone());
-    Ok(Keywheel::open(&dir, vault, Arc::new(SystemClock), Actor::named("tester"))?)
+    Ok(Keywheel::open(dir, vault, Arc::clone(clock), Actor::named("tester"))?)
 }
