@@ -26,7 +26,12 @@ impl DeviceRun {
         let uninstall = work.kind == Kind::Uninstall;
         self.begin(Stage::Remove).await?;
         work.stage(self.name(), Stage::Remove, StageState::Running, "taking the old key's line out");
-        if !uninstall {
+        if let Some(new) = work.new.clone().filter(|_| !uninstall) {
+            // Somebody may have put the old file back since another process proved the new key.
+            if work.resumed {
+                let written = self.write_new_lines(&new).await;
+                self.told(Stage::Remove, written)?;
+            }
             let proven = self.prove_afresh().await;
             self.told(Stage::Remove, proven)?;
         }
