@@ -83,7 +83,8 @@ impl DeviceRun {
     /// Finds the way to the files where this process has not been there, and removes what a dead program left beside them.
     async fn look_back(&mut self, remembered: &Remembered) -> Result<(), Failure> {
         let unclean = self.unanswered.take().is_some() || self.work.resumed;
-        if self.way.is_some() && !unclean {
+        // What this device failed with may be the way itself: a shell that runs nothing any more.
+        if self.way.is_some() && self.cause.is_none() && !unclean {
             return Ok(());
         }
         let mut paths = remembered.paths();
