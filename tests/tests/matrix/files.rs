@@ -3,7 +3,7 @@
 use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use keywheel_fleet::{
-    embedded::Edge,
+    embedded::{Edge, Point},
     matrix::Variant,
 };
 
@@ -50,9 +50,20 @@ fn make_read_only(trial: &Trial) {
     });
 }
 
-/// The device has no room left; for a check, from the beginning.
+/// The device has no room left for what is to be written.
 fn fill_there(trial: &Trial) {
-    trial.at(Edge::Before, |device| fill(device.home()));
+    let (home, shared) = (trial.target().home().to_owned(), Arc::clone(&trial.shared));
+    trial.arm(move |device, effect| {
+        // Over SFTP the rename comes when all is written.
+        let point = match effect.point() {
+            Point::Request(rename) if !rename.is_empty() => Point::Request("write ".to_owned()),
+            point => point,
+        };
+        device.once(Edge::Before, point, move || {
+            fill(&home);
+            shared.hit();
+        });
+    });
 }
 
 /// This machine has no room left for the database.

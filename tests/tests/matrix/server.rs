@@ -26,13 +26,15 @@ fn replace_host_key(trial: &Trial) {
 
 /// The server refuses the key that is to be proven: the new one, or the old one where that is to be put back.
 fn refuse(trial: &Trial) {
-    trial.lies();
     let old = trial.old.public.clone();
     if trial.stage == Stage::Check {
         trial.hit();
         return trial.target().add_fault(Fault::RefuseEveryKey);
     }
     let back = trial.stage == Stage::TakeBack;
+    if !back {
+        trial.lies();
+    }
     trial.at(Edge::Before, move |device| {
         device.add_fault(if back { Fault::RefuseKey(old) } else { Fault::RefuseOthers(old) });
     });
