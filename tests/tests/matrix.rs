@@ -19,6 +19,8 @@ mod files;
 mod keyring;
 #[path = "matrix/network.rs"]
 mod network;
+#[path = "matrix/paused.rs"]
+mod paused;
 #[path = "matrix/place.rs"]
 mod place;
 #[path = "matrix/process.rs"]

@@ -22,6 +22,32 @@ macro_rules! column {
     };
 }
 
+/// Defines a column whose tests are made by another function than [`trial::run`](crate::trial::run).
+macro_rules! column_apart {
+    (
+        $(#[doc = $doc:literal])+
+        $name:ident: $fault:ident, $run:path, { $($stage:ident: $cell:tt),+ $(,)? }
+    ) => {
+        $(#[doc = $doc])+
+        pub(crate) mod $name {
+            use keywheel_fleet::matrix::{Column, Fault};
+
+            pub(crate) const COLUMN: Column = Column {
+                fault: Fault::$fault,
+                module: module_path!(),
+                cells: &[$((stage!($stage), cell!($cell))),+],
+            };
+
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $stage() -> Result<(), keywheel_fleet::Trouble> {
+                    $run(stage!($stage)).await
+                }
+            )+
+        }
+    };
+}
+
 macro_rules! stage {
     (in_check) => {
         keywheel_fleet::matrix::Stage::Check

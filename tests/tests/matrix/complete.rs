@@ -2,7 +2,7 @@
 
 use keywheel_fleet::matrix::{self, Column};
 
-use crate::{files, keyring, network, process, server};
+use crate::{files, keyring, network, paused, process, server};
 
 const COLUMNS: &[Column] = &[
     network::cut_before::COLUMN,
@@ -13,6 +13,7 @@ const COLUMNS: &[Column] = &[
     network::dead::COLUMN,
     network::restarted::COLUMN,
     process::killed::COLUMN,
+    paused::stopped_and_continued::COLUMN,
     process::power_cut_here::COLUMN,
     process::power_cut_there::COLUMN,
     keyring::locked::COLUMN,
