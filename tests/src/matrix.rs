@@ -233,20 +233,11 @@ fn cell_text(cell: &Cell, reasons: &mut Vec<&'static str>) -> String {
     match cell {
         Cell::CannotHappen(reason) => format!("– ({})", numbered(reason)),
         Cell::NotHere(reason) => format!("not here ({})", numbered(reason)),
-        Cell::Test(runs) => {
-            let mut ends: Vec<Ends> = Vec::new();
-            for (_, end) in *runs {
-                if !ends.contains(end) {
-                    ends.push(*end);
-                }
-            }
-            match ends.as_slice() {
-                [end] => end.to_string(),
-                _ => {
-                    let runs: Vec<String> = runs.iter().map(|(variant, end)| format!("{variant}: {end}")).collect();
-                    runs.join("<br>")
-                }
-            }
+        Cell::Test([]) => String::new(),
+        Cell::Test([(_, usual), others @ ..]) => {
+            let others = others.iter().filter(|(_, end)| end != usual);
+            let others: Vec<String> = others.map(|(variant, end)| format!("{variant}: {end}")).collect();
+            if others.is_empty() { usual.to_string() } else { format!("{usual} ({})", others.join(", ")) }
         }
     }
 }

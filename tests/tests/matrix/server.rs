@@ -87,11 +87,7 @@ fn set_clock_back_there(trial: &Trial) {
         std::fs::create_dir(&clock).unwrap();
         std::fs::write(clock.join("date"), script).unwrap();
         std::fs::set_permissions(clock.join("date"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        std::fs::set_permissions(
-            clock.parent().unwrap(),
-            std::os::unix::fs::PermissionsExt::from_mode(0o777),
-        )
-        .unwrap();
+        std::fs::set_permissions(clock.parent().unwrap(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
         let first = format!(
             "PATH={}:$PATH\nset -- \"$1\" \"$(printf %s \"$2\" | sed s,/proc/uptime,/proc/none,g)\"",
             clock.display()

@@ -201,7 +201,8 @@ impl Trial {
         for (index, version) in ["SSH-2.0-KeywheelFleet_1", "SSH-2.0-OpenSSH_9.9"].into_iter().enumerate() {
             let home = Some(place.home(index)?);
             let shell = place.shell(index)?;
-            let device = Embedded::start(Config { version: version.to_owned(), home, shell, ..Config::default() }).await?;
+            let device =
+                Embedded::start(Config { version: version.to_owned(), home, shell, ..Config::default() }).await?;
             device.write_authorized_keys(text.as_bytes())?;
             place.give(device.home())?;
             if variant == Variant::Sftp {
@@ -316,8 +317,7 @@ impl Trial {
     }
 
     fn request(&self) -> Rotate {
-        let strategy =
-            if self.variant == Variant::OneByOne { Strategy::DeviceByDevice } else { Strategy::TwoPhase };
+        let strategy = if self.variant == Variant::OneByOne { Strategy::DeviceByDevice } else { Strategy::TwoPhase };
         Rotate {
             credential: "deploy".to_owned(),
             strategy: Some(strategy),
@@ -435,7 +435,8 @@ impl Trial {
         let (device, mut accepted) = (&self.devices[index], Vec::new());
         for version in &credential.key_versions {
             let Some(secret) = self.desk.vault.names().into_iter().find(|name| *name == version.item) else { continue };
-            let key = self.keywheel().read_key(credential, version).await.map_err(|error| format!("{secret}: {error}"))?;
+            let key =
+                self.keywheel().read_key(credential, version).await.map_err(|error| format!("{secret}: {error}"))?;
             let name = format!("{}-{index}-{}", credential.id, version.version);
             let file = self.desk.client.key_file(&name, &key.write_openssh(None)?)?;
             let (client, target) = (&self.desk.client, device.target()?);
@@ -459,7 +460,12 @@ impl Trial {
         }
         let appended = self.shared.appended.lock().unwrap().clone();
         let appended = if index == self.target || self.place.is_shared() { appended } else { String::new() };
-        assert_eq!(foreign, format!("{}{}{appended}", FOREIGN[0], FOREIGN[1]), "web-{}: a foreign byte changed", index + 1);
+        assert_eq!(
+            foreign,
+            format!("{}{}{appended}", FOREIGN[0], FOREIGN[1]),
+            "web-{}: a foreign byte changed",
+            index + 1
+        );
         Ok(())
     }
 
@@ -509,7 +515,9 @@ impl Trial {
             (Some(change), ChangeState::PartlyChanged) => {
                 (self.keywheel().retry(change.id, watch).await?, Outcome::Changed)
             }
-            (Some(_), ChangeState::Changed) => return self.assert_settled(Outcome::Changed, "it ended by itself").await,
+            (Some(_), ChangeState::Changed) => {
+                return self.assert_settled(Outcome::Changed, "it ended by itself").await;
+            }
             _ => (self.again(watch).await?, Outcome::Changed),
         };
         let said = format!("{finished:?}");
