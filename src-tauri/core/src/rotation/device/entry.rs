@@ -209,7 +209,7 @@ impl DeviceRun {
         Report {
             code: "key-refused".into(),
             message: format!(
-                "The device \"{}\" refuses the key {} of \"{}\", although its line stands in the file.",
+                "The device \"{}\" refuses the key {} of \"{}\", although its line was written to the file.",
                 self.name(),
                 version.fingerprint(),
                 self.work.username
