@@ -13,6 +13,8 @@
 mod column;
 #[path = "matrix/complete.rs"]
 mod complete;
+#[path = "matrix/effect.rs"]
+mod effect;
 #[path = "matrix/files.rs"]
 mod files;
 #[path = "matrix/keyring.rs"]
@@ -29,3 +31,5 @@ mod process;
 mod server;
 #[path = "matrix/trial.rs"]
 mod trial;
+#[path = "matrix/truth.rs"]
+mod truth;

@@ -7,7 +7,7 @@ use keywheel_fleet::{
     matrix::{Stage, Variant},
 };
 
-use crate::trial::{Effect, Trial};
+use crate::{effect::Effect, trial::Trial};
 
 /// Something happens once to what the stage does on the device.
 fn once(trial: &Trial, moment: Moment) {

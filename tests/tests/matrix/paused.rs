@@ -31,7 +31,7 @@ use nix::{
 use serde_json::Value;
 use tokio::{sync::oneshot, time::sleep};
 
-use crate::trial::{Effect, after_writes, writes_before};
+use crate::effect::{Effect, after_writes, writes_before};
 
 /// The stage timeout, after which the device itself gives the stopped process up.
 const TIMEOUT: Duration = Duration::from_secs(2);

@@ -7,7 +7,7 @@ use keywheel_fleet::{
     matrix::Variant,
 };
 
-use crate::trial::{Effect, Trial};
+use crate::{effect::Effect, trial::Trial};
 
 /// The process ends: before the effect, so that the device works on alone, or when it is done and not answered.
 fn kill(trial: &Trial) {

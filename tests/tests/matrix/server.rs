@@ -7,10 +7,7 @@ use keywheel_fleet::{
     matrix::{Stage, Variant},
 };
 
-use crate::{
-    place::before_commands,
-    trial::{Effect, Trial},
-};
+use crate::{effect::Effect, place::before_commands, trial::Trial};
 
 /// Another host answers from here on.
 fn replace_host_key(trial: &Trial) {

@@ -11,12 +11,12 @@ use std::{
 
 use keywheel_core::{
     Keywheel,
-    catalogue::{Credential, DeviceId},
+    catalogue::DeviceId,
     clock::{Clock, Timestamp},
     device::Pinned,
     error::{Error, Explain as _},
-    journal::{self, Change, ChangeState, DeviceState},
-    key::{Fingerprint, PublicKey},
+    journal::{self, Change, ChangeState},
+    key::PublicKey,
     rotation::{
         Finished, OnFailure, Rotate, Strategy, Watch,
         decide::{Direction, Outcome},
@@ -33,56 +33,19 @@ use tokio::{
     task::{AbortHandle, JoinError, JoinSet},
 };
 
-use crate::place::{Place, mounts};
+use crate::{
+    effect::{Effect, after_writes, writes_before},
+    place::{Place, mounts},
+};
 
 /// What stands in each file besides our line: a foreign key with options, comments, and no end of the last line.
-const FOREIGN: [&str; 2] = [
+pub(crate) const FOREIGN: [&str; 2] = [
     "# theirs\ncommand=\"true\",no-pty ssh-ed25519 \
      AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB other\n\n",
     "# end",
 ];
 /// The options of our line, which the new key's line gets too.
-const OPTIONS: &str = "no-agent-forwarding,environment=\"A=b c\" ";
-
-/// What a stage does on the device.
-#[derive(Debug, Clone)]
-pub(crate) enum Effect {
-    /// A command whose text contains this.
-    Command(String),
-    /// An SFTP request whose text contains this.
-    Request(String),
-    /// A login with such a key, or the question before it.
-    Login(KeyIs),
-}
-
-impl Effect {
-    /// What a stage does on its device, where this is the old key.
-    pub(crate) fn of(stage: Stage, variant: Variant, old: &str) -> Self {
-        match stage {
-            Stage::Check if variant == Variant::Sftp => Self::Request(String::new()),
-            Stage::Check => Self::Command(String::new()),
-            Stage::Add | Stage::Remove | Stage::TakeBack => Self::write(variant),
-            Stage::Prove => Self::Login(KeyIs::Other(old.to_owned())),
-            Stage::Refuse => Self::Login(KeyIs::This(old.to_owned())),
-        }
-    }
-
-    /// What a write ends with: its rename.
-    fn write(variant: Variant) -> Self {
-        match variant {
-            Variant::Sftp => Self::Request("posix-rename@openssh.com".to_owned()),
-            Variant::Shell | Variant::OneByOne => Self::Command("mv -f".to_owned()),
-        }
-    }
-
-    pub(crate) fn point(&self) -> Point {
-        match self.clone() {
-            Self::Command(part) => Point::Command(part),
-            Self::Request(part) => Point::Request(part),
-            Self::Login(key) => Point::Key(key),
-        }
-    }
-}
+pub(crate) const OPTIONS: &str = "no-agent-forwarding,environment=\"A=b c\" ";
 
 /// The clock of this machine, and by how many seconds it was set back.
 #[derive(Debug, Default)]
@@ -119,7 +82,7 @@ pub(crate) struct Shared {
     running: Mutex<Option<AbortHandle>>,
     clock: Arc<OffClock>,
     /// What another writer has appended to the target's file.
-    appended: Mutex<String>,
+    pub(crate) appended: Mutex<String>,
     /// A copy of the data directory, which the next process works on.
     copy: Mutex<Option<PathBuf>>,
 }
@@ -153,10 +116,14 @@ impl Shared {
     }
 }
 
+/// What became of the change.
 #[derive(Debug)]
-enum Run {
+pub(crate) enum Run {
+    /// It came to an end.
     Ended(Finished),
+    /// It was broken off with an error.
     Error(Error),
+    /// Its process ended.
     Died,
 }
 
@@ -223,7 +190,7 @@ impl Trial {
         Ok(trial)
     }
 
-    fn keywheel(&self) -> Keywheel {
+    pub(crate) fn keywheel(&self) -> Keywheel {
         self.keywheel.lock().unwrap().clone()
     }
 
@@ -357,7 +324,7 @@ impl Trial {
         Ok(run)
     }
 
-    async fn newest_change(&self) -> Result<Option<Change>, Trouble> {
+    pub(crate) async fn newest_change(&self) -> Result<Option<Change>, Trouble> {
         Ok(self.keywheel().database().run_read(journal::change::list).await?.into_iter().next())
     }
 
@@ -382,100 +349,6 @@ impl Trial {
             }
             Run::Died => Ends::Stopped,
         })
-    }
-
-    /// What was reported is what the devices do.
-    async fn assert_true(&self, run: &Run) -> Result<(), Trouble> {
-        let change = self.newest_change().await?;
-        if let (Run::Ended(finished), Some(change)) = (run, &change) {
-            assert_eq!(change.state.as_str(), finished.outcome.as_str(), "the journal says another end");
-            let id = change.id;
-            let records = self.keywheel().database().run_read(move |read| journal::device::list(read, id)).await?;
-            let noted: Vec<_> = records.iter().map(|record| record.state).collect();
-            let told: Vec<_> = finished.devices.iter().map(|device| device.state).collect();
-            assert_eq!(noted, told, "{}: the journal says other states than were told", self.variant);
-        }
-        let credential = self.keywheel().find_credential("deploy").await?;
-        for index in 0..self.devices.len() {
-            let accepted = self.accepted(&credential, index).await?;
-            let at = format!("{}: web-{} accepts {accepted:?}: {run:?}", self.variant, index + 1);
-            assert!(!accepted.is_empty(), "nobody gets in any more: {at}");
-            self.assert_foreign_bytes(&credential, index)?;
-            let Run::Ended(finished) = run else { continue };
-            let end = &finished.devices[index];
-            let (new, old) = (credential.key_versions.last(), credential.key_version(1));
-            let (new, old) = (new.ok_or("a version")?.fingerprint(), old.ok_or("version 1")?.fingerprint());
-            let expected = match end.state {
-                DeviceState::Changed => vec![new],
-                DeviceState::RolledBack | DeviceState::Unchanged => vec![old],
-                DeviceState::Proven => vec![old, new],
-                DeviceState::OldKeyAccepted => {
-                    assert!(accepted.contains(&old), "it is said to accept the old key: {at}");
-                    continue;
-                }
-                DeviceState::Waiting | DeviceState::Running | DeviceState::NotProven | DeviceState::Failed => {
-                    let wrong = end.accepts.iter().find(|told| !accepted.contains(told));
-                    assert_eq!(wrong, None, "it is said to accept a key that it refuses: {at}");
-                    continue;
-                }
-            };
-            assert_eq!(accepted, expected, "it is said to be {}: {at}", end.state);
-            // A line that another device's name has taken out of a shared file was there when it was last asked.
-            if end.state != DeviceState::Unchanged && !self.place.is_shared() {
-                let mut told = end.accepts.clone();
-                told.sort_by_key(|key| expected.iter().position(|known| known == key));
-                assert_eq!(told, expected, "it is said to accept other keys: {at}");
-            }
-        }
-        Ok(())
-    }
-
-    /// Which versions of the key log in, by the OpenSSH client.
-    async fn accepted(&self, credential: &Credential, index: usize) -> Result<Vec<Fingerprint>, Trouble> {
-        let (device, mut accepted) = (&self.devices[index], Vec::new());
-        for version in &credential.key_versions {
-            let Some(secret) = self.desk.vault.names().into_iter().find(|name| *name == version.item) else { continue };
-            let key =
-                self.keywheel().read_key(credential, version).await.map_err(|error| format!("{secret}: {error}"))?;
-            let name = format!("{}-{index}-{}", credential.id, version.version);
-            let file = self.desk.client.key_file(&name, &key.write_openssh(None)?)?;
-            let (client, target) = (&self.desk.client, device.target()?);
-            if tokio::task::block_in_place(|| client.logs_in(&target, &file))? {
-                accepted.push(version.fingerprint());
-            }
-        }
-        Ok(accepted)
-    }
-
-    /// Every byte that is not ours is as it was, and each of our lines has the options it had.
-    fn assert_foreign_bytes(&self, credential: &Credential, index: usize) -> Result<(), Trouble> {
-        let text = String::from_utf8(self.devices[index].authorized_keys()?)?;
-        let keys: Vec<String> = credential.key_versions.iter().map(|version| version.public_key.to_openssh()).collect();
-        let mut foreign = String::new();
-        for line in text.split_inclusive('\n') {
-            match line.trim_end().strip_prefix(OPTIONS) {
-                Some(key) => assert!(keys.iter().any(|known| known == key), "web-{}: whose line is {line}", index + 1),
-                None => foreign.push_str(line),
-            }
-        }
-        let appended = self.shared.appended.lock().unwrap().clone();
-        let appended = if index == self.target || self.place.is_shared() { appended } else { String::new() };
-        assert_eq!(
-            foreign,
-            format!("{}{}{appended}", FOREIGN[0], FOREIGN[1]),
-            "web-{}: a foreign byte changed",
-            index + 1
-        );
-        Ok(())
-    }
-
-    fn assert_no_temporaries(&self) -> Result<(), Trouble> {
-        for device in &self.devices {
-            for entry in std::fs::read_dir(device.home().join(".ssh"))? {
-                assert_eq!(entry?.file_name(), "authorized_keys", "{}: a temporary file stayed", self.variant);
-            }
-        }
-        Ok(())
     }
 
     /// Takes the fault away: all is as somebody leaves it who has looked at the cause.
@@ -528,35 +401,4 @@ impl Trial {
     async fn again(&self, watch: Watch) -> Result<Finished, Trouble> {
         Ok(self.keywheel().rotate(&self.request(), watch).await?)
     }
-
-    /// Every device accepts the current key, and no other of the credential's.
-    async fn assert_settled(&self, outcome: Outcome, said: &str) -> Result<(), Trouble> {
-        let credential = self.keywheel().find_credential("deploy").await?;
-        let current = credential.current_key().ok_or("a current key")?;
-        assert_eq!(current.version == 1, outcome == Outcome::RolledBack, "another version is the current one: {said}");
-        for index in 0..self.devices.len() {
-            let accepted = self.accepted(&credential, index).await?;
-            assert_eq!(accepted, [current.fingerprint()], "{}: web-{}: {said}", self.variant, index + 1);
-            self.assert_foreign_bytes(&credential, index)?;
-        }
-        Ok(())
-    }
-}
-
-/// How many writes come before a stage.
-pub(crate) fn writes_before(stage: Stage) -> u32 {
-    match stage {
-        Stage::Check | Stage::Add | Stage::Prove | Stage::TakeBack => 0,
-        Stage::Remove => 1,
-        Stage::Refuse => 2,
-    }
-}
-
-/// Does something after so many writes, or at once.
-pub(crate) fn after_writes(device: Arc<Embedded>, variant: Variant, count: u32, act: Box<dyn FnOnce() + Send>) {
-    if count == 0 {
-        return act();
-    }
-    let next = Arc::clone(&device);
-    device.once(Edge::After, Effect::write(variant).point(), move || after_writes(next, variant, count - 1, act));
 }
