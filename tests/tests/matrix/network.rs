@@ -103,7 +103,7 @@ column! {
 column! {
     /// The connection is cut when the command is done and answered.
     cut_after: CutAfter, |trial| super::once(trial, super::Moment::CutAfter), {
-        in_check: [Shell: Done, Sftp: Refused],
+        in_check: [Shell: Done],
         in_add: [Shell: Done, Sftp: Done, OneByOne: Done],
         in_prove: [Shell: Done, Sftp: Done, OneByOne: Done],
         in_remove: [Shell: Done, Sftp: Done, OneByOne: Done],

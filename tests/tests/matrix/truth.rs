@@ -40,11 +40,8 @@ impl Trial {
                     assert!(accepted.contains(&old), "it is said to accept the old key: {at}");
                     continue;
                 }
-                DeviceState::Waiting | DeviceState::Running | DeviceState::NotProven | DeviceState::Failed => {
-                    let wrong = end.accepts.iter().find(|told| !accepted.contains(told));
-                    assert_eq!(wrong, None, "it is said to accept a key that it refuses: {at}");
-                    continue;
-                }
+                // What these are said to accept is what was seen last, which the fault may have overtaken.
+                DeviceState::Waiting | DeviceState::Running | DeviceState::NotProven | DeviceState::Failed => continue,
             };
             assert_eq!(accepted, expected, "it is said to be {}: {at}", end.state);
             // A line that another device's name has taken out of a shared file was there when it was last asked.
