@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ALL := --locked --workspace
 UNIT := $(ALL) $(if $(filter Linux,$(shell uname -s)),-E 'not package(keywheel-fleet)',--exclude keywheel-fleet)
 
-.PHONY: help build demo shell pictures screenshots run test unit integration window fuzz fmt lint types check-types deny advisories setup require
+.PHONY: help build demo shell pictures screenshots run test unit integration window reliability fuzz fmt lint types check-types deny advisories setup require
 
 help: ## Lists these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -76,6 +76,9 @@ integration: ## Runs the tests over real SSH servers and a real keyring
 
 window: ## Runs the tests of the real window, on a display of their own
 	dbus-run-session --config-file=tests/setup/session.conf -- xvfb-run -a -s '-screen 0 1280x900x24' cargo nextest run $(ALL) -E 'package(keywheel-fleet) & binary(window)'
+
+reliability: ## Writes the fault matrix into docs/RELIABILITY.md
+	KEYWHEEL_WRITE_RELIABILITY=1 cargo nextest run $(ALL) --test matrix the_documentation
 
 # What is found beyond the corpus stays in target/; an input that breaks a promise is written to artifacts/ and belongs into
 # the corpus with its mend. Fuzzing needs flags of rustc that are not stable; the pinned compiler takes them when told so.

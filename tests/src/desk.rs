@@ -1,6 +1,10 @@
 //! An administrator's desk for tests: a data directory, a vault in memory, and the devices of a fleet, pinned.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use keywheel_core::{
     Keywheel,
@@ -28,6 +32,7 @@ pub struct Desk {
     /// The client that asks the devices from outside.
     pub client: Client,
     dir: TempDir,
+    clock: Arc<dyn Clock>,
 }
 
 /// A problem of the desk itself, which no test is about.
@@ -62,10 +67,18 @@ impl Desk {
     ///
     /// No folder or no client.
     pub fn open() -> Result<Self, Trouble> {
-        let dir = tempfile::tempdir()?;
+        Self::open_in(tempfile::tempdir()?, Arc::new(SystemClock))
+    }
+
+    /// Opens a fresh data directory in this folder, by this clock.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open`].
+    pub fn open_in(dir: TempDir, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
         let vault = MemoryVault::new();
-        let keywheel = open(dir.path().join("data"), &vault)?;
-        Ok(Self { keywheel, vault, client: Client::new()?, dir })
+        let keywheel = open(&dir.path().join("data"), &vault, &clock)?;
+        Ok(Self { keywheel, vault, client: Client::new()?, dir, clock })
     }
 
     /// Opens the same data directory anew, as another process would.
@@ -74,7 +87,21 @@ impl Desk {
     ///
     /// The database can't be opened.
     pub fn reopen(&self) -> Result<Keywheel, Trouble> {
-        open(self.dir.path().join("data"), &self.vault)
+        self.open_copy(&self.data_dir())
+    }
+
+    /// Opens another data directory, a copy of this one, with the same vault.
+    ///
+    /// # Errors
+    ///
+    /// The database can't be opened.
+    pub fn open_copy(&self, dir: &Path) -> Result<Keywheel, Trouble> {
+        open(dir, &self.vault, &self.clock)
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     /// Opens the same data directory anew, so much later.
@@ -92,7 +119,7 @@ impl Desk {
     ///
     /// The database can't be opened.
     pub fn reopen_at(&self, clock: Arc<dyn Clock>) -> Result<Keywheel, Trouble> {
-        open_at(self.dir.path().join("data"), &self.vault, clock)
+        open(&self.data_dir(), &self.vault, &clock)
     }
 
     /// Copies the database as it is now.
@@ -119,7 +146,7 @@ impl Desk {
     ///
     /// The database can't be opened.
     pub fn restore(&self, copy: &DatabaseCopy) -> Result<Keywheel, Trouble> {
-        open(copy.dir.path().join("data"), &self.vault)
+        self.open_copy(&copy.dir.path().join("data"))
     }
 
     /// Adds a device and pins the host keys it really has.
@@ -153,7 +180,7 @@ impl Desk {
         &self,
         name: &str,
         username: &str,
-        key_file: &std::path::Path,
+        key_file: &Path,
         devices: &[DeviceId],
     ) -> Result<Credential, Trouble> {
         let key = PrivateKey::import(&std::fs::read(key_file)?, None)?;
@@ -217,11 +244,7 @@ pub struct DatabaseCopy {
     dir: TempDir,
 }
 
-fn open(dir: PathBuf, vault: &MemoryVault) -> Result<Keywheel, Trouble> {
-    open_at(dir, vault, Arc::new(SystemClock))
-}
-
-fn open_at(dir: PathBuf, vault: &MemoryVault, clock: Arc<dyn Clock>) -> Result<Keywheel, Trouble> {
+fn open(dir: &Path, vault: &MemoryVault, clock: &Arc<dyn Clock>) -> Result<Keywheel, Trouble> {
     let vault: Arc<dyn Vault> = Arc::new(vault.clone());
-    Ok(Keywheel::open(&dir, vault, clock, Actor::named("tester"))?)
+    Ok(Keywheel::open(dir, vault, Arc::clone(clock), Actor::named("tester"))?)
 }

@@ -6,6 +6,7 @@
 mod authorized;
 mod exec;
 mod fault;
+mod hook;
 mod record;
 mod sftp;
 mod visit;
@@ -25,7 +26,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-pub use fault::{Fault, Moment, Which};
+pub use fault::{Fault, KeyIs, Moment, Which};
+pub use hook::{Edge, Point};
 pub use record::{Event, Record, With};
 
 use crate::client::Target;
@@ -33,6 +35,7 @@ use crate::error::FleetError;
 use crate::files;
 use crate::port;
 use fault::Faults;
+use hook::Hooks;
 use record::Records;
 use visit::Visit;
 
@@ -124,6 +127,7 @@ pub(crate) struct Shared {
     port: u16,
     host_keys: Mutex<Vec<PrivateKey>>,
     faults: Faults,
+    hooks: Hooks,
     records: Records,
     /// Commands that run now; while there are any, a change of a file may be theirs.
     busy: AtomicU32,
@@ -184,6 +188,7 @@ impl Embedded {
             port,
             host_keys: Mutex::new(host_keys),
             faults: Faults::default(),
+            hooks: Hooks::default(),
             records: Records::default(),
             busy: AtomicU32::new(0),
             used: AtomicBool::new(false),
@@ -298,6 +303,16 @@ impl Embedded {
     /// Takes all faults away, and begins to count anew.
     pub fn clear_faults(&self) {
         self.shared.faults.set(Vec::new());
+    }
+
+    /// Does something the next time a point is reached; the device waits for it.
+    pub fn once(&self, edge: Edge, point: Point, act: impl FnOnce() + Send + 'static) {
+        self.shared.hooks.add(edge, point, Box::new(act));
+    }
+
+    /// Forgets what was to be done.
+    pub fn clear_hooks(&self) {
+        self.shared.hooks.clear();
     }
 
     /// Cuts every open connection.

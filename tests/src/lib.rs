@@ -15,6 +15,7 @@ mod files;
 pub mod host;
 #[cfg(target_os = "linux")]
 pub mod keyring;
+pub mod matrix;
 mod namespace;
 mod port;
 pub mod snapshot;

@@ -63,7 +63,15 @@ impl Explain for LockError {
 /// A lock on one credential, held until it is dropped.
 #[derive(Debug)]
 pub struct CredentialLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for CredentialLock {
+    fn drop(&mut self) {
+        // Closing is not enough where this process is just starting another one, which has the file too until it runs.
+        // A file that can't be unlocked is closed all the same.
+        let _ = self.file.unlock();
+    }
 }
 
 /// Whether others may hold the lock too.
@@ -96,7 +104,7 @@ impl CredentialLock {
             Sharing::Shared => file.try_lock_shared(),
         };
         match taken {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(std::fs::TryLockError::WouldBlock) => Err(LockError::Busy { credential: name.to_owned() }),
             Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -116,6 +124,19 @@ mod tests {
         assert!(matches!(second, Err(LockError::Busy { .. })), "two processes may never change one credential");
         drop(first);
         CredentialLock::take(dir.path(), id, "deploy", Sharing::Exclusive).unwrap();
+    }
+
+    #[test]
+    fn a_dropped_lock_is_free_though_another_process_has_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = CredentialId(1);
+        let first = CredentialLock::take(dir.path(), id, "deploy", Sharing::Exclusive).unwrap();
+        // What a process that is being started shares with this one: the same opened file.
+        let inherited = first.file.try_clone().unwrap();
+        drop(first);
+        let second = CredentialLock::take(dir.path(), id, "deploy", Sharing::Exclusive);
+        assert!(second.is_ok(), "a change that has ended would keep the credential busy: {second:?}");
+        drop(inherited);
     }
 
     #[test]

@@ -11,11 +11,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin};
 
 use super::fault::Moment;
+use super::hook::{Edge, Passing};
 use super::record::Event;
 use super::{Line, MARK, Shared};
 
 /// How long bytes that were given to the network may take to reach a client on this machine.
-const ON_THEIR_WAY: Duration = Duration::from_millis(100);
+pub(super) const ON_THEIR_WAY: Duration = Duration::from_millis(100);
 /// How long a client may take to close its side of a finished channel.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -59,6 +60,7 @@ pub(crate) async fn run(line: Line, channel: Channel<Msg>, handle: Handle, comma
     shared.busy.fetch_sub(1, Ordering::SeqCst);
     let status = ended.and_then(|status| status.code());
     shared.records.add(Event::Finished { number: command.number, status });
+    shared.hooks.reach(Edge::After, Passing::Command(&command.text));
     match command.moment {
         Some(Moment::CutUnanswered) => return line.cut(),
         Some(Moment::HangAfter) => return shared.hang().await,

@@ -21,6 +21,8 @@ pub enum Fault {
     CutAtLogin,
     /// It refuses this key (a line as in authorized_keys), whatever the file says.
     RefuseKey(String),
+    /// It refuses every key but this one.
+    RefuseOthers(String),
     /// It refuses every key.
     RefuseEveryKey,
     /// It lies: to the question whether this key would do it says yes, and then refuses the login.
@@ -40,6 +42,17 @@ pub enum Fault {
     /// Something happens to an SFTP request; its text is `rename OLD NEW`, `write PATH`,
     /// `posix-rename@openssh.com OLD NEW` and the like.
     Sftp(Which, Moment),
+    /// Something happens to the next question about such a key, or to the login it leads to.
+    Login(KeyIs, Moment),
+}
+
+/// Which keys are meant; each is a line as in authorized_keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyIs {
+    /// This one.
+    This(String),
+    /// Every other one.
+    Other(String),
 }
 
 /// Which commands or requests are meant.
@@ -49,6 +62,8 @@ pub enum Which {
     Number(u32),
     /// Those whose text contains this.
     Containing(String),
+    /// The next whose text contains this; the fault is gone with it.
+    Next(String),
     /// All of them.
     Every,
 }
@@ -143,12 +158,12 @@ impl Faults {
 
     /// What is said about this key.
     pub(crate) fn verdict(&self, key: &PublicKey) -> Verdict {
-        let is =
-            |line: &str| PublicKey::from_openssh(line.trim()).is_ok_and(|parsed| parsed.key_data() == key.key_data());
+        let is = |line: &str| same(line, key);
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let found = state.faults.iter().find_map(|fault| match fault {
             Fault::RefuseEveryKey => Some(Verdict::Refuse),
             Fault::RefuseKey(line) if is(line) => Some(Verdict::Refuse),
+            Fault::RefuseOthers(line) if !is(line) => Some(Verdict::Refuse),
             Fault::QuestionOnly(line) if is(line) => Some(Verdict::QuestionOnly),
             Fault::AcceptKey(line) if is(line) => Some(Verdict::Accept),
             _ => None,
@@ -161,9 +176,9 @@ impl Faults {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.commands += 1;
         let number = state.commands;
-        let moment = state.faults.iter().find_map(|fault| match fault {
-            Fault::Exec(which, moment) if which.is(number, text) => Some(moment.clone()),
-            Fault::RefuseExec | Fault::SftpOnly => Some(Moment::Refuse),
+        let moment = state.meet(|fault| match fault {
+            Fault::Exec(which, moment) if which.is(number, text) => Some((Some(which), moment.clone())),
+            Fault::RefuseExec | Fault::SftpOnly => Some((None, Moment::Refuse)),
             _ => None,
         });
         (number, moment)
@@ -174,18 +189,58 @@ impl Faults {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.requests += 1;
         let number = state.requests;
-        state.faults.iter().find_map(|fault| match fault {
-            Fault::Sftp(which, moment) if which.is(number, text) => Some(moment.clone()),
+        state.meet(|fault| match fault {
+            Fault::Sftp(which, moment) if which.is(number, text) => Some((Some(which), moment.clone())),
             _ => None,
         })
     }
+
+    /// Gives what happens to a question or login with this key, if it is one of these moments; it happens once.
+    pub(crate) fn login(&self, key: &PublicKey, at: &[Moment]) -> Option<Moment> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let met = |fault: &Fault| matches!(fault, Fault::Login(is, moment) if is.is(key) && at.contains(moment));
+        let index = state.faults.iter().position(met)?;
+        match state.faults.remove(index) {
+            Fault::Login(_, moment) => Some(moment),
+            _ => None,
+        }
+    }
+}
+
+impl State {
+    /// Finds what happens, and takes the fault away if it was meant for the next one only.
+    fn meet(&mut self, moment_of: impl Fn(&Fault) -> Option<(Option<&Which>, Moment)>) -> Option<Moment> {
+        let found = self.faults.iter().enumerate().find_map(|(index, fault)| {
+            let (which, moment) = moment_of(fault)?;
+            Some((index, matches!(which, Some(Which::Next(_))), moment))
+        });
+        let (index, once, moment) = found?;
+        if once {
+            self.faults.remove(index);
+        }
+        Some(moment)
+    }
+}
+
+impl KeyIs {
+    /// Whether this key is meant.
+    pub(crate) fn is(&self, key: &PublicKey) -> bool {
+        match self {
+            Self::This(line) => same(line, key),
+            Self::Other(line) => !same(line, key),
+        }
+    }
+}
+
+fn same(line: &str, key: &PublicKey) -> bool {
+    PublicKey::from_openssh(line.trim()).is_ok_and(|parsed| parsed.key_data() == key.key_data())
 }
 
 impl Which {
     fn is(&self, number: u32, text: &str) -> bool {
         match self {
             Self::Number(wanted) => *wanted == number,
-            Self::Containing(part) => text.contains(part),
+            Self::Containing(part) | Self::Next(part) => text.contains(part),
             Self::Every => true,
         }
     }

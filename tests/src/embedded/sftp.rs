@@ -18,6 +18,7 @@ use russh_sftp::server::Handler;
 
 use super::Line;
 use super::fault::Moment;
+use super::hook::{Edge, Passing};
 use super::record::Event;
 
 /// OpenSSH's server sends no more than this in one answer.
@@ -61,8 +62,9 @@ impl Sftp {
     ) -> Result<T, StatusCode> {
         let shared = self.line.shared.clone();
         shared.pause().await;
+        shared.hooks.reach(Edge::Before, Passing::Request(&text));
         let moment = shared.faults.request(&text);
-        shared.records.add(Event::Request { text });
+        shared.records.add(Event::Request { text: text.clone() });
         match &moment {
             Some(Moment::CutBefore) => {
                 self.line.cut();
@@ -86,6 +88,7 @@ impl Sftp {
         if effect == Effect::Changes {
             shared.records.look(&shared.home);
         }
+        shared.hooks.reach(Edge::After, Passing::Request(&text));
         match moment {
             Some(Moment::CutUnanswered | Moment::CutAfterInput(_) | Moment::CutAfterOutput(_)) => self.line.cut(),
             Some(Moment::HangAfter) => shared.hang().await,
@@ -97,7 +100,7 @@ impl Sftp {
             Some(Moment::CutAfter) => {
                 let line = self.line.clone();
                 shared.spawn(async move {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tokio::time::sleep(super::exec::ON_THEIR_WAY).await;
                     line.cut();
                 });
             }

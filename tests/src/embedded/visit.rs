@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::authorized::{self, Grant};
 use super::fault::{Fault, Moment, Verdict};
+use super::hook::{Edge, Passing};
 use super::record::{Event, With};
 use super::{Allowed, Line, SecondFactor, Shared, exec, sftp};
 use crate::files;
@@ -50,6 +51,35 @@ impl Visit {
             return Err(Error::Disconnect);
         }
         Ok(())
+    }
+
+    /// What comes in place of, or after, the last answer about a key.
+    async fn answer(&self, key: &PublicKey) -> Result<(), Error> {
+        self.shared().hooks.reach(Edge::After, Passing::Key(key));
+        self.meet(key, &[Moment::CutUnanswered, Moment::HangAfter, Moment::CutAfter]).await
+    }
+
+    /// What happens to a question or login with this key, if it is one of these moments.
+    async fn meet(&self, key: &PublicKey, at: &[Moment]) -> Result<(), Error> {
+        match self.shared().faults.login(key, at) {
+            None => Ok(()),
+            Some(Moment::CutAfter) => {
+                let line = self.line.clone();
+                self.shared().spawn(async move {
+                    tokio::time::sleep(exec::ON_THEIR_WAY).await;
+                    line.cut();
+                });
+                Ok(())
+            }
+            Some(Moment::Hang | Moment::HangAfter) => {
+                self.shared().hang().await;
+                Err(Error::Disconnect)
+            }
+            Some(_) => {
+                self.line.cut();
+                Err(Error::Disconnect)
+            }
+        }
     }
 
     fn judge(&self, account: &str, key: &PublicKey, stage: Stage) -> Option<Grant> {
@@ -101,6 +131,7 @@ impl Visit {
     }
 
     fn run(&mut self, id: ChannelId, text: String, session: &mut Session) -> Result<(), Error> {
+        self.shared().hooks.reach(Edge::Before, Passing::Command(&text));
         let (number, moment) = self.shared().faults.command(&text);
         self.shared().records.add(Event::Command { number, text: text.clone() });
         let channel = self.channels.remove(&id);
@@ -154,15 +185,23 @@ impl Handler for Visit {
 
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
         self.before_answer().await?;
-        let accepted = self.judge(user, offer.public_key, Stage::Question).is_some();
-        let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
+        let key = offer.public_key;
+        self.shared().hooks.reach(Edge::Before, Passing::Key(key));
+        self.meet(key, &[Moment::CutBefore, Moment::Hang]).await?;
+        let accepted = self.judge(user, key, Stage::Question).is_some();
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
         self.shared().records.add(Event::Asked { account: user.to_owned(), fingerprint, accepted });
+        if !accepted {
+            self.answer(key).await?;
+        }
         Ok(if accepted { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
         let with = With::Key(key.public_key.fingerprint(HashAlg::Sha256).to_string());
-        let Some(grant) = self.judge(user, key.public_key, Stage::Login) else {
+        let grant = self.judge(user, key.public_key, Stage::Login);
+        self.answer(key.public_key).await?;
+        let Some(grant) = grant else {
             return Ok(self.refuse(user, with));
         };
         self.grant = grant;

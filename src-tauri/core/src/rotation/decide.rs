@@ -273,7 +273,7 @@ fn failures(facts: &Facts, busy: usize) -> Option<Next> {
             return Some(Next::Wait);
         }
         if !touched {
-            return Some(Next::End(Outcome::Failed));
+            return Some(Next::End(ended(facts)));
         }
         if facts.strategy == Strategy::TwoPhase || facts.phases != Phases::Both {
             return Some(Next::TurnBack);

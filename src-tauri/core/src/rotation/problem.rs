@@ -278,7 +278,7 @@ pub enum Problem {
     },
     /// The key's line stands there, and the key is refused.
     #[error(
-        "The device \"{device}\" refuses the key {fingerprint} of \"{username}\", although its line stands in the file."
+        "The device \"{device}\" refuses the key {fingerprint} of \"{username}\", although its line was written to the file."
     )]
     KeyRefused {
         /// The device.

@@ -242,6 +242,15 @@ fn device_by_device_keeps_what_is_through_when_a_later_device_goes_back() {
 }
 
 #[test]
+fn an_original_device_that_went_back_alone_leaves_a_change_that_is_rolled_back() {
+    for fates in [vec![Fate::Well, Fate::Well, Fate::Fails], vec![Fate::Well, Fate::Well, Fate::Well, Fate::Fails]] {
+        let mut simulation = Simulation::new(Facts { strategy: Strategy::DeviceByDevice, ..facts(2) }, fates);
+        assert_eq!(simulation.run(), Outcome::RolledBack, "something was written, so it is not one that never began");
+        assert_eq!(simulation.standings(), [Standing::Back, Standing::Checked]);
+    }
+}
+
+#[test]
 fn an_old_key_that_is_still_accepted_is_neither_changed_nor_rolled_back() {
     let fates = vec![Fate::Well, Fate::Well, Fate::Well, Fate::Well, Fate::KeepsOldKey, Fate::Well];
     let mut simulation = Simulation::new(facts(2), fates);

@@ -22,10 +22,23 @@ impl DeviceRun {
         self.standing = Standing::Touched;
         self.begin(Stage::Add).await?;
         work.stage(self.name(), Stage::Add, StageState::Running, Said::Adding);
-        let older = work.older.clone();
+        let made = if work.kind == Kind::Install { self.make_files().await } else { Ok(()) };
+        let written = match made {
+            Ok(()) => self.write_new_lines(&new).await,
+            Err(failure) => Err(failure),
+        };
+        let added = self.told(Stage::Add, written)?;
+        work.stage(self.name(), Stage::Add, StageState::Done, Said::Added { lines: added });
+        work.audit("stage-add", self.name(), None).await;
+        self.prove(&new).await
+    }
+
+    /// Brings the new key's lines into every file where they are missing; gives how many that were.
+    pub(super) async fn write_new_lines(&mut self, new: &VersionKey) -> Result<usize, Failure> {
+        let older = self.work.older.clone();
         let public = new.public.clone();
-        let line = finding::installed_line(&public, work.options.as_deref());
-        let install = work.kind == Kind::Install;
+        let line = finding::installed_line(&public, self.work.options.as_deref());
+        let install = self.work.kind == Kind::Install;
         let edit = move |text: &[u8]| {
             if install {
                 authorized_keys::append(text, &line, key(&public))
@@ -33,14 +46,7 @@ impl DeviceRun {
                 authorized_keys::add(text, &keys(&older), key(&public))
             }
         };
-        let written = match if install { self.make_files().await } else { Ok(()) } {
-            Ok(()) => self.write_all(WriteKind::Add, &edit).await,
-            Err(failure) => Err(failure),
-        };
-        let added = self.told(Stage::Add, written)?;
-        work.stage(self.name(), Stage::Add, StageState::Done, Said::Added { lines: added });
-        work.audit("stage-add", self.name(), None).await;
-        self.prove(&new).await
+        self.write_all(WriteKind::Add, &edit).await
     }
 
     async fn make_files(&mut self) -> Result<(), Failure> {

@@ -140,9 +140,8 @@ impl DeviceRun {
     }
 
     /// A real login with one version of the key; unknown answers are asked for again.
-    pub(super) async fn login(&self, version: &VersionKey, direction: Direction) -> Result<Session, Failure> {
-        let work = &self.work;
-        let mut pauses = work.pauses().into_iter();
+    pub(super) async fn login(&mut self, version: &VersionKey, direction: Direction) -> Result<Session, Failure> {
+        let mut pauses = self.work.pauses().into_iter();
         loop {
             let unknown = match self.login_once(version, direction).await? {
                 Ok(session) => return Ok(session),
@@ -174,11 +173,11 @@ impl DeviceRun {
 
     /// One try of a login: the session, or why the answer is unknown.
     pub(super) async fn login_once(
-        &self,
+        &mut self,
         version: &VersionKey,
         direction: Direction,
     ) -> Result<Result<Session, Report>, Failure> {
-        let work = &self.work;
+        let work = Arc::clone(&self.work);
         let route = work.route(&self.snapshot).await?;
         let device = self.snapshot.id;
         let connection = match work.connector.connect(&route).await {
@@ -200,6 +199,7 @@ impl DeviceRun {
             LogIn::Not(answer, _) => {
                 let result = answered(false, host_key.as_ref(), server);
                 work.note_answer(device, direction, version, Proof::Login, result).await?;
+                self.note_accepts(version, false);
                 Err(Failure::Cause(self.key_refused(version, answer)))
             }
         }

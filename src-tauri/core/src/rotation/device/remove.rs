@@ -28,7 +28,12 @@ impl DeviceRun {
         let uninstall = work.kind == Kind::Uninstall;
         self.begin(Stage::Remove).await?;
         work.stage(self.name(), Stage::Remove, StageState::Running, Said::Removing);
-        if !uninstall {
+        if let Some(new) = work.new.clone().filter(|_| !uninstall) {
+            // Somebody may have put the old file back since another process proved the new key.
+            if work.resumed {
+                let written = self.write_new_lines(&new).await;
+                self.told(Stage::Remove, written)?;
+            }
             let proven = self.prove_afresh().await;
             self.told(Stage::Remove, proven)?;
         }
@@ -94,6 +99,10 @@ impl DeviceRun {
         };
         match verdict {
             Verdict::Changed => {
+                if work.new.is_some() {
+                    let paths = self.paths();
+                    self.tidy(&paths).await;
+                }
                 self.standing = Standing::Changed;
                 self.state = DeviceState::Changed;
                 self.save(None).await?;

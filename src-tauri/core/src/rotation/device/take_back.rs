@@ -18,11 +18,8 @@ impl DeviceRun {
     /// Puts the device back on the old key: old lines in, old key proven, only then our lines out, then proven again.
     pub(in crate::rotation) async fn take_back(&mut self) -> Result<(), Failure> {
         let work = Arc::clone(&self.work);
-        if let Some(sent) = self.unanswered {
-            // The program of a dead connection goes on until its deadline; what it writes must not come after us.
-            let deadline = work.connector.timeouts().stage;
-            sleep(deadline.saturating_sub(sent.elapsed())).await;
-        }
+        // What the program of a dead connection writes must not come after us.
+        self.outwait_late_write().await;
         // From here on the old key's line may stand there again.
         if self.standing == Standing::Changed {
             self.standing = Standing::Removing;
@@ -76,6 +73,7 @@ impl DeviceRun {
                 self.note_accepts(new, false);
             }
         }
+        self.tidy(&remembered.paths()).await;
         self.standing = Standing::Back;
         self.state = DeviceState::RolledBack;
         self.save(None).await?;
@@ -87,15 +85,11 @@ impl DeviceRun {
     /// Finds the way to the files where this process has not been there, and removes what a dead program left beside them.
     async fn look_back(&mut self, remembered: &Remembered) -> Result<(), Failure> {
         let unclean = self.unanswered.take().is_some() || self.work.resumed;
-        if self.way.is_some() && !unclean {
+        // What this device failed with may be the way itself: a shell that runs nothing any more.
+        if self.way.is_some() && self.cause.is_none() && !unclean {
             return Ok(());
         }
-        let mut paths: Vec<String> = Vec::new();
-        for (path, _) in remembered.added.iter().chain(&remembered.removed) {
-            if !paths.contains(path) {
-                paths.push(path.clone());
-            }
-        }
+        let mut paths = remembered.paths();
         if paths.is_empty() {
             paths.extend(self.snapshot.authorized_keys_path.clone());
         }
@@ -107,6 +101,36 @@ impl DeviceRun {
             Files::new(session, &reach).clean(&probe.files).await?;
         }
         Ok(())
+    }
+
+    /// Removes what a write without an answer may have left beside the files, before the device is left alone.
+    ///
+    /// The device is through all the same where that fails; then the next change removes it.
+    pub(super) async fn tidy(&mut self, paths: &[String]) {
+        self.outwait_late_write().await;
+        if self.unanswered.take().is_none() {
+            return;
+        }
+        let cleaned = async {
+            self.enter().await?;
+            let (probe, way) = self.probe(paths).await?;
+            if let Some(session) = &self.session {
+                let reach = self.reach(way);
+                Files::new(session, &reach).clean(&probe.files).await?;
+            }
+            Ok::<_, Failure>(())
+        };
+        if let Err(failure) = cleaned.await {
+            tracing::info!(device = self.name(), ?failure, "what a write left beside the file could not be removed");
+        }
+    }
+
+    /// Waits until the program of a dead connection, which goes on until its deadline, can't write any more.
+    async fn outwait_late_write(&self) {
+        if let Some(sent) = self.unanswered {
+            let deadline = self.work.connector.timeouts().stage;
+            sleep(deadline.saturating_sub(sent.elapsed())).await;
+        }
     }
 
     /// What the journal remembers of this device's files.
@@ -141,6 +165,16 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
+    fn paths(&self) -> Vec<String> {
+        let mut paths: Vec<String> = Vec::new();
+        for (path, _) in self.added.iter().chain(&self.removed) {
+            if !paths.contains(path) {
+                paths.push(path.clone());
+            }
+        }
+        paths
+    }
+
     /// Joins what one write did to what is known: a line counts as often as it stood in the write that had it most often, so
     /// that a repeated try does not double it and a doubled line stays doubled.
     fn keep(list: &mut Vec<(String, Vec<Vec<u8>>)>, path: String, lines: Vec<Vec<u8>>) {
