@@ -128,10 +128,13 @@ impl Driver {
                 let touched = self.facts.devices.iter().any(|device| device.standing.is_touched());
                 let outcome = if touched || self.facts.past_no_return { Outcome::Interrupted } else { Outcome::Failed };
                 // The journal may be what failed; then the next start finds the change running without a lock.
-                let noted = self.end(outcome, Some(report)).await;
+                let outcome = match self.end(outcome, Some(report)).await {
+                    Ok(()) => outcome,
+                    Err(_) => Outcome::Interrupted,
+                };
+                self.end_devices(outcome).await;
                 self.finish(outcome).await;
-                let ended = noted.is_ok() && outcome == Outcome::Failed;
-                return Err(if ended { error } else { self.interrupted(error) });
+                return Err(if outcome == Outcome::Failed { error } else { self.interrupted(error) });
             }
         };
         if let Err(error) = self.end(outcome, None).await {
