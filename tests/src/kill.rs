@@ -35,6 +35,8 @@ pub enum Moment {
     In,
     /// Right after it.
     After,
+    /// It does not end, but the disk is full for the database from here on.
+    Full,
 }
 
 /// A place where the program ends.
@@ -58,6 +60,7 @@ impl fmt::Display for Point {
             Moment::Before => "before",
             Moment::In => "in",
             Moment::After => "after",
+            Moment::Full => "full",
         };
         write!(formatter, "{effect} {} {moment}", self.number)
     }

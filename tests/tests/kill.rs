@@ -14,6 +14,8 @@
 
 #[path = "kill/again.rs"]
 mod again;
+#[path = "kill/full.rs"]
+mod full;
 #[path = "kill/power.rs"]
 mod power;
 #[path = "kill/random.rs"]

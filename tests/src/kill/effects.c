@@ -8,10 +8,12 @@
  *   sync NUMBER wal END | sync NUMBER db 0 | sync NUMBER other 0 | send NUMBER net LENGTH
  * (END: how far the write-ahead log is on the disk now.)
  * KEYWHEEL_KILL_AT says where the process ends: "sync 12 before", "send 3 in", "sync 4 after". "in" is half of it: half
- * of the bytes are sent; of a sync's writes the first is torn in half, and nothing is synced.
+ * of the bytes are sent; of a sync's writes the first is torn in half, and nothing is synced. "sync 5 full" ends nothing:
+ * the disk is full for the database and its log from there on.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -24,9 +26,10 @@
 #include <unistd.h>
 
 enum effect { SYNC, SEND };
-enum moment { BEFORE, IN, AFTER };
+enum moment { BEFORE, IN, AFTER, FULL };
 
 static const char *const EFFECTS[] = {"sync", "send"};
+static const char *const MOMENTS[] = {"before", "in", "after", "full"};
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned counted[2];
 static long long wal_end;
@@ -45,7 +48,7 @@ __attribute__((constructor)) static void begin(void) {
     if (path) log_file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (!at || sscanf(at, "%7s %u %7s", effect, &wanted_number, moment) != 3) return;
     wanted_effect = strcmp(effect, "send") ? SYNC : SEND;
-    wanted_moment = strcmp(moment, "in") ? (strcmp(moment, "after") ? BEFORE : AFTER) : IN;
+    while (wanted_moment < FULL && strcmp(moment, MOMENTS[wanted_moment])) wanted_moment++;
 }
 
 static void end_here(void) {
@@ -83,26 +86,35 @@ static const char *kind_of(int fd) {
     return name && !strcmp(name, "/keywheel.db") ? "db" : "other";
 }
 
-/* Before a write to a file at this place: how much of it is written before the process ends; all of it, as a rule. */
-static size_t share_of_write(int fd, size_t length, long long at) {
+/*
+ * Before a write to a file at this place: how much of it is written before the process ends; all of it, as a rule, and
+ * less than nothing where there is no room.
+ */
+static ssize_t share_of_write(int fd, size_t length, long long at) {
     struct stat found;
-    if (fstat(fd, &found) || !S_ISREG(found.st_mode)) return length;
+    if (fstat(fd, &found) || !S_ISREG(found.st_mode)) return (ssize_t)length;
     const char *kind = kind_of(fd);
-    if (!strcmp(kind, "other")) return length;
+    if (!strcmp(kind, "other")) return (ssize_t)length;
     pthread_mutex_lock(&lock);
+    if (wanted_moment == FULL && counted[SYNC] + 1 >= wanted_number) {
+        pthread_mutex_unlock(&lock);
+        errno = ENOSPC;
+        return -1;
+    }
     /* A log that begins anew is written from its head. */
     if (!strcmp(kind, "wal") && (at == 0 || at + (long long)length > wal_end)) wal_end = at + (long long)length;
     unsigned next = counted[SYNC] + 1;
     pthread_mutex_unlock(&lock);
-    return is_at(SYNC, next, IN) ? length / 2 : length;
+    return (ssize_t)(is_at(SYNC, next, IN) ? length / 2 : length);
 }
 
 #define WRITES_AT(name) \
     ssize_t name(int fd, const void *bytes, size_t length, off_t at) { \
         REAL(name); \
-        size_t share = share_of_write(fd, length, at); \
-        ssize_t done = real(fd, bytes, share, at); \
-        if (share < length) end_here(); \
+        ssize_t share = share_of_write(fd, length, at); \
+        if (share < 0) return -1; \
+        ssize_t done = real(fd, bytes, (size_t)share, at); \
+        if ((size_t)share < length) end_here(); \
         return done; \
     }
 WRITES_AT(pwrite)
@@ -110,9 +122,10 @@ WRITES_AT(pwrite64)
 
 ssize_t write(int fd, const void *bytes, size_t length) {
     REAL(write);
-    size_t share = share_of_write(fd, length, lseek(fd, 0, SEEK_CUR));
-    ssize_t done = real(fd, bytes, share);
-    if (share < length) end_here();
+    ssize_t share = share_of_write(fd, length, lseek(fd, 0, SEEK_CUR));
+    if (share < 0) return -1;
+    ssize_t done = real(fd, bytes, (size_t)share);
+    if ((size_t)share < length) end_here();
     return done;
 }
 

@@ -69,6 +69,13 @@ impl Ran {
     }
 }
 
+impl Ran {
+    /// Whether this is among what it wrote, on either output.
+    pub(crate) fn says(&self, sentence: &str) -> bool {
+        self.text.contains(sentence)
+    }
+}
+
 /// A credential "deploy" whose key stands on every device, between the lines of others.
 pub(crate) struct Scene {
     pub(crate) killer: Killer,
