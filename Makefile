@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ALL := --locked --workspace
 UNIT := $(ALL) $(if $(filter Linux,$(shell uname -s)),-E 'not package(keywheel-fleet)',--exclude keywheel-fleet)
 
-.PHONY: help build demo shell pictures screenshots run test unit integration window fmt lint types check-types deny advisories setup require
+.PHONY: help build demo shell pictures screenshots run test unit integration window torture fmt lint types check-types deny advisories setup require
 
 help: ## Lists these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -76,6 +76,12 @@ integration: ## Runs the tests over real SSH servers and a real keyring
 
 window: ## Runs the tests of the real window, on a display of their own
 	dbus-run-session --config-file=tests/setup/session.conf -- xvfb-run -a -s '-screen 0 1280x900x24' cargo nextest run $(ALL) -E 'package(keywheel-fleet) & binary(window)'
+
+# Each of its tests ends after KEYWHEEL_TORTURE_MINUTES; KEYWHEEL_SEED chooses the same random moments again.
+torture: setup ## Kills key changes at every place, and KEYWHEEL_TORTURE (2000) times at random
+	cargo build --locked --workspace --bins --tests
+	KEYWHEEL_TORTURE=$${KEYWHEEL_TORTURE:-2000} KEYWHEEL_TORTURE_MINUTES=$${KEYWHEEL_TORTURE_MINUTES:-30} \
+	  cargo nextest run $(ALL) --profile torture --no-fail-fast --success-output final -E 'package(keywheel-fleet) & binary(kill)'
 
 fmt: ## Formats the Rust sources
 	cargo fmt --all
