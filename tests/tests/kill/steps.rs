@@ -98,7 +98,7 @@ pub(crate) fn commits(effects: &[Done]) -> Vec<Point> {
     syncs.flat_map(|done| [Moment::In, Moment::After].map(|moment| point(done, moment))).collect()
 }
 
-/// In programs that are sent to a device, and in and after the data that follow them; in a torture, in and after all.
+/// In and after all that is sent, in a torture; else in some programs on their way to a device, and in and after their data.
 fn sendings(effects: &[Done]) -> Vec<Point> {
     let sends: Vec<&Done> = effects.iter().filter(|done| done.effect == Effect::Send).collect();
     if torture().is_some() {
@@ -111,7 +111,7 @@ fn sendings(effects: &[Done]) -> Vec<Point> {
             points.extend([Moment::In, Moment::After].map(|moment| point(data, moment)));
         }
     }
-    points
+    points.into_iter().step_by(2).collect()
 }
 
 fn point(done: &Done, moment: Moment) -> Point {
