@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ALL := --locked --workspace
 UNIT := $(ALL) $(if $(filter Linux,$(shell uname -s)),-E 'not package(keywheel-fleet)',--exclude keywheel-fleet)
 
-.PHONY: help build demo shell pictures screenshots run test unit integration window reliability fuzz fmt lint types check-types deny advisories setup require
+.PHONY: help build demo shell pictures screenshots run test unit integration window reliability torture fuzz fmt lint types check-types deny advisories setup require
 
 help: ## Lists these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -79,6 +79,12 @@ window: ## Runs the tests of the real window, on a display of their own
 
 reliability: ## Writes the fault matrix into docs/RELIABILITY.md
 	KEYWHEEL_WRITE_RELIABILITY=1 cargo nextest run $(ALL) --test matrix the_documentation
+
+# Each of its tests ends after KEYWHEEL_TORTURE_MINUTES; KEYWHEEL_SEED chooses the same random moments again.
+torture: setup ## Kills key changes at every place, and KEYWHEEL_TORTURE (2000) times at random
+	cargo build --locked --workspace --bins --tests
+	KEYWHEEL_TORTURE=$${KEYWHEEL_TORTURE:-2000} KEYWHEEL_TORTURE_MINUTES=$${KEYWHEEL_TORTURE_MINUTES:-30} \
+	  cargo nextest run $(ALL) --profile torture --no-fail-fast --success-output final -E 'package(keywheel-fleet) & binary(kill)'
 
 # What is found beyond the corpus stays in target/; an input that breaks a promise is written to artifacts/ and belongs into
 # the corpus with its mend. Fuzzing needs flags of rustc that are not stable; the pinned compiler takes them when told so.

@@ -15,6 +15,8 @@ mod files;
 pub mod host;
 #[cfg(target_os = "linux")]
 pub mod keyring;
+#[cfg(target_os = "linux")]
+pub mod kill;
 pub mod matrix;
 mod namespace;
 mod port;

@@ -18,7 +18,7 @@ use crate::{
     audit::{self, Action},
     catalogue::{DeviceId, key_version},
     error::{Error, Report},
-    journal::{self, Change, ChangeId, ChangeState, DeviceState, Effect, EffectResult, Kind},
+    journal::{self, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, Effect, EffectResult, Kind},
 };
 
 /// What a caller gives a change to tell its events to, and to be stopped by.
@@ -128,10 +128,13 @@ impl Driver {
                 let touched = self.facts.devices.iter().any(|device| device.standing.is_touched());
                 let outcome = if touched || self.facts.past_no_return { Outcome::Interrupted } else { Outcome::Failed };
                 // The journal may be what failed; then the next start finds the change running without a lock.
-                let noted = self.end(outcome, Some(report)).await;
+                let outcome = match self.end(outcome, Some(report)).await {
+                    Ok(()) => outcome,
+                    Err(_) => Outcome::Interrupted,
+                };
+                self.end_devices(outcome).await;
                 self.finish(outcome).await;
-                let ended = noted.is_ok() && outcome == Outcome::Failed;
-                return Err(if ended { error } else { self.interrupted(error) });
+                return Err(if outcome == Outcome::Failed { error } else { self.interrupted(error) });
             }
         };
         if let Err(error) = self.end(outcome, None).await {
@@ -258,10 +261,12 @@ impl Driver {
         Ok(())
     }
 
-    /// Writes the end down, with the states of the versions that belong to it.
+    /// Writes the end down, with the states of the devices and of the versions that belong to it: a process that dies here
+    /// must not leave an ended change with a device that waits.
     async fn end(&mut self, outcome: Outcome, error: Option<Report>) -> Result<(), Error> {
         let work = Arc::clone(&self.work);
         let Some((id, epoch)) = work.change else { return Ok(()) };
+        let records = self.end_devices(outcome).await;
         let state = match outcome {
             Outcome::Changed => ChangeState::Changed,
             Outcome::PartlyChanged => ChangeState::PartlyChanged,
@@ -291,22 +296,34 @@ impl Driver {
                 // Its item may be in the keyring, though no device was touched; so it stays known.
                 key_version::retire(transaction, credential, to, now)?;
             }
-            Ok(journal::change::end(transaction, id, epoch, state, error.as_ref(), now)?)
+            journal::change::end(transaction, id, epoch, state, error.as_ref(), now)?;
+            for record in &records {
+                journal::device::update(transaction, id, record)?;
+            }
+            Ok(())
         })
         .await
+    }
+
+    /// Gives each device the state that people see when nothing more is done.
+    async fn end_devices(&self, outcome: Outcome) -> Vec<DeviceRecord> {
+        let mut records = Vec::new();
+        for (device, facts) in self.devices.iter().zip(&self.facts.devices) {
+            let mut device = device.lock().await;
+            // A task that was broken off has not told its facts.
+            let facts = DeviceFacts { standing: device.standing, ..*facts };
+            device.state = end_state(&device, &facts, outcome, self.facts.phases);
+            records.push(device.record(device.failed_at));
+        }
+        records
     }
 
     /// Tells the end, with what each device came to.
     async fn finish(&self, outcome: Outcome) -> Finished {
         let mut devices = Vec::new();
-        for (device, facts) in self.devices.iter().zip(&self.facts.devices) {
+        for device in &self.devices {
             let mut device = device.lock().await;
             device.close().await;
-            // A task that was broken off has not told its facts.
-            let facts = DeviceFacts { standing: device.standing, ..*facts };
-            device.state = end_state(&device, &facts, outcome, self.facts.phases);
-            // As for the end of the change: the journal may be what failed.
-            let _ = self.work.record_device(device.record(device.failed_at)).await;
             devices.push(DeviceEnd {
                 device: device.name().to_owned(),
                 state: device.state,

@@ -156,7 +156,7 @@ impl DeviceRun {
 
     /// A real login with the version that the device had before this change: the one to leave or, where it is refused, any
     /// other. Tells which one.
-    pub(super) async fn login_as_before(&self, direction: Direction) -> Result<Option<VersionKey>, Failure> {
+    pub(super) async fn login_as_before(&mut self, direction: Direction) -> Result<Option<VersionKey>, Failure> {
         let mut refused = None;
         for version in self.work.before() {
             match self.login(&version, direction).await {
