@@ -268,7 +268,7 @@ fn failures(facts: &Facts, busy: usize) -> Option<Next> {
             return Some(Next::Wait);
         }
         if !touched {
-            return Some(Next::End(Outcome::Failed));
+            return Some(Next::End(stopped(facts)));
         }
         if facts.strategy == Strategy::TwoPhase || facts.phases != Phases::Both {
             return Some(Next::TurnBack);
