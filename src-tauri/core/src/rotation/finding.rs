@@ -8,7 +8,7 @@ use crate::{
     key::PublicKey,
     remote::{
         files::Way,
-        program::{FileKind, FileState, Probe},
+        program::{DirectoryState, FileKind, FileState, Probe},
         sshd_config::Effective,
     },
 };
@@ -54,7 +54,19 @@ pub(super) struct Judged<'a> {
     pub(super) way: Way,
     pub(super) probe: &'a Probe,
     pub(super) configuration: Option<&'a Effective>,
+    pub(super) login: Login,
     pub(super) goal: &'a Goal<'a>,
+}
+
+/// What is known of the key's own login at the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Login {
+    /// It was accepted just now.
+    Proven,
+    /// It was not.
+    Refused,
+    /// The key was not tried.
+    NotTried,
 }
 
 /// What is to become of a file's text.
@@ -248,10 +260,10 @@ fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Repo
     if file.immutable {
         let hint = "Take the mark off with chattr -i and chattr -a, then check again.";
         problem("file-immutable", format!("On \"{device}\", {path} is marked immutable."), hint);
-    } else if !file.writable && judged.way == Way::Shell {
+    } else if !file.writable {
         let hint = "Give the account the right to write it, or authenticate with another credential.";
         problem("file-read-only", format!("On \"{device}\", {path} is read-only for the account."), hint);
-    } else if !file.directory_writable && judged.way == Way::Shell {
+    } else if !file.directory_writable {
         let hint = "Give the account the right to write its directory, or authenticate with another credential.";
         problem("directory-not-writable", format!("On \"{device}\", no file can be made beside {path}."), hint);
     }
@@ -269,6 +281,11 @@ fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Repo
         let hint = "Authenticate with the account that owns the file.";
         problem("metadata-would-change", format!("On \"{device}\", {path} belongs to another account."), hint);
     }
+    if !keeps_group(judged.probe, file) {
+        let hint = "Take the account into that group, or give the file the account's own group (chgrp).";
+        let what = format!("On \"{device}\", {path} belongs to a group that the account is not in.");
+        problem("metadata-would-change", what, hint);
+    }
     let size = file.content.as_ref().map_or(0, Vec::len) as u64;
     if file.free.is_some_and(|free| free < size.saturating_mul(2).saturating_add(8192)) {
         problem("disk-full", format!("On \"{device}\", the disk that holds {path} is full."), "Free some space there.");
@@ -285,12 +302,27 @@ fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Repo
             let at = loose_directory.map_or(path, |directory| &directory.path);
             let hint =
                 "Take the right to write away from group and others (chmod go-w), or sshd refuses every key in it.";
-            problems.push(report(
-                "strict-modes",
-                format!("On \"{device}\", others may write {at}, so that sshd ignores the file."),
-                hint,
-            ));
+            // Some builds of sshd let the account's own group write: a login tells, and modes alone do not.
+            match judged.login {
+                Login::Proven => warnings.push(report(
+                    "strict-modes",
+                    format!("On \"{device}\", others may write {at}; most builds of sshd would ignore the file."),
+                    hint,
+                )),
+                Login::Refused | Login::NotTried => problems.push(report(
+                    "strict-modes",
+                    format!("On \"{device}\", others may write {at}, so that sshd ignores the file."),
+                    hint,
+                )),
+            }
         }
+    }
+    if judged.way == Way::Sftp {
+        warnings.push(report(
+            "metadata-unseen",
+            format!("On \"{device}\", an access control list, label or attributes of {path} can't be seen over SFTP."),
+            "If the file has any, change the key through another credential, since a new file takes its place.",
+        ));
     }
     if file.is_outside(&judged.probe.home_resolved) && file.links_followed > 0 {
         warnings.push(report(
@@ -299,6 +331,17 @@ fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Repo
             "Make sure that no other device or account shares that file.",
         ));
     }
+}
+
+/// Whether the account can give a new file the group of this one; yes where its groups can't be seen.
+fn keeps_group(probe: &Probe, file: &FileState) -> bool {
+    let Some(group) = file.group else { return true };
+    // In a folder with the set-group-ID bit, a new file gets the folder's group.
+    let given = |directory: &DirectoryState| directory.mode.0 & 0o2000 != 0 && directory.group == group;
+    probe.groups.is_empty()
+        || probe.uid == Some(0)
+        || probe.groups.contains(&group)
+        || file.directories.first().is_some_and(given)
 }
 
 /// Marks that configuration managers leave in files they own.

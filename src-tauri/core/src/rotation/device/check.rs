@@ -1,17 +1,19 @@
 //! Looking at a device: connect, find and read the files, predict what could fail.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::{DeviceRun, Failure, plural};
 use crate::error::Report;
 use crate::journal::Kind;
 use crate::remote::files::{FileError, Files, Way};
-use crate::remote::program::ProgramError;
+use crate::remote::program::{ConfigurationFile, Probe, ProgramError};
+use crate::remote::sshd_config::Effective;
 use crate::remote::{RemoteError, sshd_config};
 use crate::rotation::Stage;
 use crate::rotation::decide::Standing;
 use crate::rotation::event::StageState;
-use crate::rotation::finding::{Finding, Found, Goal, Judged, judge};
+use crate::rotation::finding::{Finding, Found, Goal, Judged, Login, judge};
 use crate::rotation::work::Authentication;
 
 impl DeviceRun {
@@ -85,26 +87,9 @@ impl DeviceRun {
         let paths: Vec<String> = self.snapshot.authorized_keys_path.iter().cloned().collect();
         let (probe, way) = self.probe(&paths).await?;
         self.way = Some(way);
-        let text_of = |path: &str| -> Vec<(String, Vec<u8>)> {
-            let readable = probe.configuration.iter().filter_map(|file| Some((file.path.clone(), file.text.clone()?)));
-            readable.filter(|(candidate, _)| matches_pattern(path, candidate)).collect()
-        };
-        let configuration = (!probe.configuration.is_empty()).then(|| {
-            sshd_config::authorized_keys_files(
-                &text_of,
-                &sshd_config::Connection {
-                    user: probe.user.clone(),
-                    groups: None,
-                    home: probe.home.clone(),
-                    uid: probe.uid.unwrap_or(0),
-                    client_address: None,
-                    local_address: None,
-                    local_port: None,
-                },
-            )
-        });
-        // The device's own setting wins; else sshd's configuration, where it names other files than the usual ones.
         let mut probe = probe;
+        let configuration = self.configuration(&mut probe, way).await?;
+        // The device's own setting wins; else sshd's configuration, where it names other files than the usual ones.
         let named: Vec<String> = match (&self.snapshot.authorized_keys_path, &configuration) {
             (Some(_), _) | (None, None) => Vec::new(),
             (None, Some(effective)) => effective.authorized_keys_files.clone(),
@@ -132,6 +117,13 @@ impl DeviceRun {
             let reach = self.reach(way);
             Files::new(session, &reach).clean(&probe.files).await?;
         }
+        let refusal = self.check_login().await?;
+        let itself = matches!(self.work.authentication, Authentication::Itself);
+        let login = match refusal {
+            Some(_) => Login::Refused,
+            None if itself || self.logs_in_too() => Login::Proven,
+            None => Login::NotTried,
+        };
         let older = &self.work.older;
         let goal = match (self.work.kind, &self.work.new) {
             (Kind::Install, Some(new)) => Goal::Install { new: &new.public, options: self.work.options.as_deref() },
@@ -145,14 +137,49 @@ impl DeviceRun {
             way,
             probe: &probe,
             configuration: configuration.as_ref(),
+            login,
             goal: &goal,
         };
         let mut found = judge(&judged);
-        self.check_login(&mut found).await?;
+        if let Some(refusal) = refusal {
+            found.finding.problems.push(refusal);
+            found.finding.ready = false;
+        }
         if !self.standing.is_touched() {
             self.check_sharing(&mut found).await?;
         }
         Ok(found)
+    }
+
+    /// What sshd's configuration says of the account, where it can be read. What a probe does not bring by itself, since it is
+    /// included from elsewhere, is fetched.
+    async fn configuration(&mut self, probe: &mut Probe, way: Way) -> Result<Option<Effective>, Failure> {
+        if probe.configuration.is_empty() {
+            return Ok(None);
+        }
+        let connection = sshd_config::Connection {
+            user: probe.user.clone(),
+            groups: None,
+            home: probe.home.clone(),
+            uid: probe.uid.unwrap_or(0),
+            client_address: None,
+            local_address: None,
+            local_port: None,
+        };
+        let mut asked: Vec<String> = Vec::new();
+        loop {
+            let (effective, missing) = effective(&probe.configuration, &connection, &asked);
+            if missing.is_empty() {
+                return Ok(Some(effective));
+            }
+            asked.extend(missing.iter().cloned());
+            self.enter().await?;
+            let Some(session) = &self.session else { return Ok(Some(effective)) };
+            let reach = self.reach(way);
+            let found = Files::new(session, &reach).probe(&missing).await?;
+            let read = found.files.into_iter().filter(|file| file.content.is_some());
+            probe.configuration.extend(read.map(|file| ConfigurationFile { path: file.asked, text: file.content }));
+        }
     }
 
     /// Finds the credentials that enter the same account with the same key: taking its line out would lock them out.
@@ -186,29 +213,31 @@ impl DeviceRun {
         Ok(())
     }
 
-    /// Where another credential authenticates, shows by a real login that the account accepts its current key.
-    async fn check_login(&mut self, found: &mut Found) -> Result<(), Failure> {
+    /// Whether the key itself logs in while another credential authenticates.
+    fn logs_in_too(&self) -> bool {
+        let others = matches!(self.work.authentication, Authentication::Other { .. });
+        others && matches!(self.work.kind, Kind::Rotate | Kind::Undo)
+    }
+
+    /// Where another credential authenticates, shows by a real login that the account accepts its current key; or why not.
+    async fn check_login(&mut self) -> Result<Option<Report>, Failure> {
         let work = Arc::clone(&self.work);
-        let others = matches!(work.authentication, Authentication::Other { .. });
-        if !others || !matches!(work.kind, Kind::Rotate | Kind::Undo) {
-            return Ok(());
+        if !self.logs_in_too() {
+            return Ok(None);
         }
         match self.enter_with(&work, &work.username, &work.own_secrets(work.resumed)).await {
             Ok(session) => {
                 session.close().await;
                 self.note_entered().await?;
+                Ok(None)
             }
-            Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
-                found.finding.problems.push(cause);
-                found.finding.ready = false;
-            }
-            Err(broken @ Failure::Broken(_)) => return Err(broken),
+            Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => Ok(Some(cause)),
+            Err(broken @ Failure::Broken(_)) => Err(broken),
         }
-        Ok(())
     }
 
     /// Looks around by the shell way, or by SFTP where the account has nothing else.
-    pub(super) async fn probe(&mut self, paths: &[String]) -> Result<(crate::remote::program::Probe, Way), Failure> {
+    pub(super) async fn probe(&mut self, paths: &[String]) -> Result<(Probe, Way), Failure> {
         let Some(session) = &self.session else {
             return Err(Failure::NotProven(self.nothing_open()));
         };
@@ -257,6 +286,30 @@ fn same_place(asked: &str, named: &str, home: &str) -> bool {
         None => format!("{home}/{path}"),
     };
     absolute(asked) == absolute(named)
+}
+
+/// What a configuration says, and which further files it names that were not asked for.
+fn effective(
+    configuration: &[ConfigurationFile],
+    connection: &sshd_config::Connection,
+    asked: &[String],
+) -> (Effective, Vec<String>) {
+    let missing = RefCell::new(Vec::new());
+    let read = |path: &str| {
+        let texts = texts_of(configuration, path);
+        if texts.is_empty() && !path.contains(['*', '?', '[']) && !asked.iter().any(|known| known == path) {
+            missing.borrow_mut().push(path.to_owned());
+        }
+        texts
+    };
+    let effective = sshd_config::authorized_keys_files(&read, connection);
+    (effective, missing.into_inner())
+}
+
+/// The files of a configuration that a path or pattern names, with their bytes.
+fn texts_of(configuration: &[ConfigurationFile], path: &str) -> Vec<(String, Vec<u8>)> {
+    let readable = configuration.iter().filter_map(|file| Some((file.path.clone(), file.text.clone()?)));
+    readable.filter(|(candidate, _)| matches_pattern(path, candidate)).collect()
 }
 
 /// Whether a file's path is the one asked for, or one of those that a pattern ending in `*.conf` names.
