@@ -29,6 +29,8 @@ pub(super) const DESCRIBE: &str = "h=;Q(){ u=$(id -un);k=$(id -u);e=;\
     if [ $k = missing ];then w=$d;else w=$f;\
     p ls \"$(ls -ldn -- \"$f\")\";p names \"$(ls -ld -- \"$f\")\";\
     p id \"$(stat -c %d:%i -- \"$f\" 2>/dev/null||stat -f %d:%i -- \"$f\" 2>/dev/null)\";\
+    set +f;for e in \"$d\"/.kw-*.old;do [ \"$e\" -ef \"$f\" ]&&p in-hand;done 2>/dev/null;set -f;\
+    set -- $(ls -ldn -- \"$f\");p count $2;\
     p flags \"$(lsattr -d \"$f\" 2>/dev/null)\";\
     p acl \"$(getfacl -n \"$f\" 2>/dev/null|grep -c \"^[a-z]\")\";\
     grep -qFe \" $f \" /proc/self/mountinfo 2>/dev/null&&p mount;fi;\
@@ -229,6 +231,9 @@ impl FileState {
                         Some(Identity { device: device.parse().ok()?, inode: inode.parse().ok()? })
                     });
                 }
+                // A write gives the file a second name while it is under way.
+                "in-hand" => file.link_count = None,
+                "count" => file.link_count = file.link_count.min(text.parse().ok()),
                 "flags" => {
                     let flags = text.split(' ').next().unwrap_or_default();
                     file.immutable = flags.contains(['i', 'a']);
