@@ -55,6 +55,8 @@ pub(super) struct Judged<'a> {
     pub(super) probe: &'a Probe,
     pub(super) configuration: Option<&'a Effective>,
     pub(super) login: Login,
+    /// Whether root is who acts for the account.
+    pub(super) by_root: bool,
     pub(super) goal: &'a Goal<'a>,
 }
 
@@ -256,10 +258,13 @@ fn unreadable(device: &str, file: &FileState) -> Option<Report> {
 /// What would keep a file from being written.
 fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Report>, warnings: &mut Vec<Report>) {
     let (device, path) = (judged.device, &file.path);
+    let by_root = judged.by_root && file.is_roots_alone();
     let mut problem = |code: &str, what: String, hint: &str| problems.push(report(code, what, hint));
     if file.immutable {
         let hint = "Take the mark off with chattr -i and chattr -a, then check again.";
         problem("file-immutable", format!("On \"{device}\", {path} is marked immutable."), hint);
+    } else if by_root {
+        // Root writes as itself what is root's alone.
     } else if !file.writable {
         let hint = "Give the account the right to write it, or authenticate with another credential.";
         problem("file-read-only", format!("On \"{device}\", {path} is read-only for the account."), hint);
@@ -277,11 +282,12 @@ fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Repo
     }
     if let (Some(owner), Some(uid)) = (file.owner, judged.probe.uid)
         && owner != uid
+        && !by_root
     {
         let hint = "Authenticate with the account that owns the file.";
         problem("metadata-would-change", format!("On \"{device}\", {path} belongs to another account."), hint);
     }
-    if !keeps_group(judged.probe, file) {
+    if !by_root && !keeps_group(judged.probe, file) {
         let hint = "Take the account into that group, or give the file the account's own group (chgrp).";
         let what = format!("On \"{device}\", {path} belongs to a group that the account is not in.");
         problem("metadata-would-change", what, hint);

@@ -263,6 +263,15 @@ impl FileState {
         Ok(file)
     }
 
+    /// Whether nobody but root can write the file, or lead its path elsewhere.
+    pub fn is_roots_alone(&self) -> bool {
+        let tight = |owner, mode: Mode| owner == 0 && !mode.others_may_write();
+        self.asked == self.path
+            && self.owner.zip(self.mode).is_some_and(|(owner, mode)| tight(owner, mode))
+            && self.directories.last().is_some_and(|directory| directory.path == "/")
+            && self.directories.iter().all(|directory| tight(directory.owner, directory.mode))
+    }
+
     /// Whether the file's place, after all links, is outside this directory.
     pub fn is_outside(&self, home: &str) -> bool {
         let home = home.trim_end_matches('/');

@@ -108,14 +108,9 @@ impl DeviceRun {
             let more = Files::new(session, &reach).probe(&unseen).await?;
             probe.files.extend(more.files);
         }
+        self.note_roots_alone(&probe.files);
         if self.work.resumed {
-            self.enter().await?;
-        }
-        if self.work.resumed
-            && let Some(session) = &self.session
-        {
-            let reach = self.reach(way);
-            Files::new(session, &reach).clean(&probe.files).await?;
+            self.clean(way, &probe.files).await?;
         }
         let refusal = self.check_login().await?;
         let itself = matches!(self.work.authentication, Authentication::Itself);
@@ -138,6 +133,7 @@ impl DeviceRun {
             probe: &probe,
             configuration: configuration.as_ref(),
             login,
+            by_root: self.is_entered_by_root(),
             goal: &goal,
         };
         let mut found = judge(&judged);

@@ -86,7 +86,7 @@ impl DeviceRun {
         lines: &mut usize,
     ) -> Result<Result<(), FileError>, Failure> {
         let work = Arc::clone(&self.work);
-        let reach = self.reach(self.way.unwrap_or(Way::Shell));
+        let reach = self.reach_of(self.way.unwrap_or(Way::Shell), path);
         // The removal goes over the session that the new key opened, which stays open until the old one is refused.
         if kind == WriteKind::Remove && work.kind != Kind::Uninstall {
             self.prove_afresh().await?;
