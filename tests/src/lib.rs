@@ -13,6 +13,7 @@ pub mod embedded;
 pub mod error;
 mod files;
 pub mod host;
+pub mod kept;
 #[cfg(target_os = "linux")]
 pub mod keyring;
 mod namespace;
@@ -20,6 +21,7 @@ mod port;
 pub mod snapshot;
 pub mod sshd;
 pub mod tinysshd;
+pub mod trial;
 #[cfg(target_os = "linux")]
 pub mod window;
 
@@ -30,6 +32,8 @@ pub use dropbear::Dropbear;
 pub use embedded::Embedded;
 pub use error::{FleetError, available};
 pub use host::Host;
+pub use kept::Kept;
 pub use snapshot::{Scope, Snapshot};
 pub use sshd::{Fleet, Sshd};
 pub use tinysshd::Tinysshd;
+pub use trial::{Trial, Way};

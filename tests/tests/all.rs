@@ -8,6 +8,8 @@
     reason = "what fails here fails a test"
 )]
 
+#[path = "all/accounts.rs"]
+mod accounts;
 #[path = "all/authorized_keys.rs"]
 mod authorized_keys;
 #[cfg(target_os = "linux")]
@@ -16,6 +18,8 @@ mod cli;
 #[cfg(target_os = "linux")]
 #[path = "all/demo.rs"]
 mod demo;
+#[path = "all/elevation.rs"]
+mod elevation;
 #[path = "all/embedded.rs"]
 mod embedded;
 #[path = "all/faults.rs"]
@@ -31,6 +35,8 @@ mod leave_out;
 mod limits;
 #[path = "all/look.rs"]
 mod look;
+#[path = "all/places.rs"]
+mod places;
 #[path = "all/resume.rs"]
 mod resume;
 #[path = "all/rotation.rs"]
@@ -41,3 +47,6 @@ mod secrets;
 mod servers;
 #[path = "all/sftp.rs"]
 mod sftp;
+#[cfg(target_os = "linux")]
+#[path = "all/writers.rs"]
+mod writers;
