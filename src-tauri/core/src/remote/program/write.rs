@@ -62,8 +62,10 @@ const KEEP: &str = "v=$(ls -ldn -- \"$b\" \"$t\");set -- ${v%%\"$N\"*};a=\"$1 $3
     if [ -n \"$v\" ];then [ \"$v\" = \"$w\" ]&&x metadata \"access control list or attributes\";\
     [ \"${v#*\"$N\"}\" = \"${w#*\"$N\"}\" ]||x metadata \"access control list or attributes\";fi;fi;";
 
-/// Links the live inode beside the copy and compares its bytes; where there are no hard links, compares the file itself.
-const COMPARE: &str = "S \"$t\";c=0;if ln -- \"$b\" \"$o\" 2>/dev/null;then k=$o;else c=1;k=$b;fi;\
+/// Links the live inode beside the copy and compares its bytes; where there are no hard links, compares the file itself. Of two
+/// such writes at once, the one that links later sees a name too many and gives way.
+const COMPARE: &str = "S \"$t\";c=0;if ln -- \"$b\" \"$o\" 2>/dev/null;then k=$o;\
+    set -- $(ls -ldn -- \"$o\");[ \"$2\" = 2 ]||x changed;else c=1;k=$b;fi;\
     case $($H <\"$k\") in \"$e\"|\"$e \"*);;*)x changed;;esac;\
     T;[ $((u-s)) -lt $L ]&&[ $u -ge $s ]||x too-late;\
     if [ . -ef . ];then [ \"$b\" -ef \"$k\" ]||x changed;fi 2>/dev/null;";
