@@ -3,13 +3,16 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use tokio::time::sleep;
+
+use super::write::{CONFLICT_TRIES, conflict_pause};
 use super::{DeviceRun, Failure, plural};
 use crate::error::Report;
 use crate::journal::Kind;
-use crate::remote::files::{FileError, Files, Way};
+use crate::remote::files::{FileError, Files, Reach, Way};
 use crate::remote::program::{ConfigurationFile, Probe, ProgramError};
 use crate::remote::sshd_config::Effective;
-use crate::remote::{RemoteError, sshd_config};
+use crate::remote::{RemoteError, Session, sshd_config};
 use crate::rotation::Stage;
 use crate::rotation::decide::Standing;
 use crate::rotation::event::StageState;
@@ -238,7 +241,7 @@ impl DeviceRun {
             return Err(Failure::NotProven(self.nothing_open()));
         };
         let shell = self.reach(Way::Shell);
-        let error = match Files::new(session, &shell).probe(paths).await {
+        let error = match probe_in_peace(session, &shell, paths).await {
             Ok(probe) => return Ok((probe, Way::Shell)),
             Err(error) => error,
         };
@@ -255,7 +258,7 @@ impl DeviceRun {
             return Err(Failure::NotProven(self.nothing_open()));
         };
         let sftp = self.reach(Way::Sftp);
-        match Files::new(session, &sftp).probe(paths).await {
+        match probe_in_peace(session, &sftp, paths).await {
             Ok(probe) => Ok((probe, Way::Sftp)),
             Err(FileError::Remote(RemoteError::NoSftp { .. })) => Err(Failure::Cause(Report {
                 code: "shell-and-sftp-unusable".into(),
@@ -270,6 +273,21 @@ impl DeviceRun {
                 field: None,
             })),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Looks around, again where somebody wrote a file just then.
+async fn probe_in_peace(session: &Session, reach: &Reach, paths: &[String]) -> Result<Probe, FileError> {
+    let mut tries = 1;
+    loop {
+        match Files::new(session, reach).probe(paths).await {
+            // Where a connection has one channel, the next look needs another connection.
+            Err(error) if error.is_conflict() && tries < CONFLICT_TRIES && session.is_open() => {
+                tries += 1;
+                sleep(conflict_pause()).await;
+            }
+            done => return done,
         }
     }
 }
