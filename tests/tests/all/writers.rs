@@ -265,7 +265,7 @@ fn two_programs_change_two_credentials_of_one_account_at_once() -> Result<(), Tr
             if status != Some(0) {
                 let code = &last["devices"][0]["error"]["code"];
                 assert_eq!(code, "changed-by-someone-else", "{name} ended with {status:?}: {last}");
-                assert_eq!(last["outcome"], "rolled-back", "{name}: {last}");
+                assert!(["failed", "rolled-back"].iter().any(|ended| last["outcome"] == *ended), "{name}: {last}");
             }
             user.done(&["check", name])?;
         }
@@ -301,7 +301,8 @@ async fn two_vaults_change_their_keys_in_one_file_at_once() -> Result<(), Troubl
             for ((desk, old), finished) in desks.iter().zip(olds).zip([one?, other?]) {
                 if finished.outcome != Outcome::Changed {
                     assert_eq!(codes(&finished), ["changed-by-someone-else"], "{way:?}, {strategy:?}: {finished:?}");
-                    assert_eq!(finished.outcome, Outcome::RolledBack, "{way:?}, {strategy:?}: {finished:?}");
+                    let as_before = matches!(finished.outcome, Outcome::RolledBack | Outcome::Failed);
+                    assert!(as_before, "{way:?}, {strategy:?}: {finished:?}");
                 }
                 let new = current(desk).await?;
                 expected = expected.replace(&old.1, &new.1);
