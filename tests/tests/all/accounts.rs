@@ -218,14 +218,14 @@ async fn a_device_restarted_between_the_stages_is_entered_anew() -> Result<(), T
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_key_replaced_between_the_stages_stops_the_change_until_a_person_decides() -> Result<(), Trouble> {
-    for after in [Stage::Check, Stage::Add, Stage::Prove, Stage::Remove] {
+    // Nothing holds a change up at its last stages for as long as the server needs to be started anew.
+    for after in [Stage::Check, Stage::Add] {
         let Some(trial) = trial(Sshd::builder()).await? else { return Ok(()) };
         trial.hurry(2).await?;
+        trial.sshd.make_host_keys()?;
         let (from, before) = (trial.credential().await?, trial.look()?);
         let finished = trial.change_while(trial.request(Strategy::TwoPhase), |event| match &event.what {
-            What::Stage { stage, state: StageState::Done, .. } if *stage == after => {
-                Ok(trial.sshd.replace_host_key()?)
-            }
+            What::Stage { stage, state: StageState::Done, .. } if *stage == after => Ok(trial.sshd.put_host_keys()?),
             _ => Ok(()),
         });
         let finished = finished.await?;

@@ -48,6 +48,14 @@ fn warnings(finding: &Finding) -> Vec<&str> {
     finding.warnings.iter().map(|warning| warning.code.as_str()).collect()
 }
 
+/// Leaves no space in a small home.
+fn fill(trial: &Trial) -> Result<(), Trouble> {
+    match std::fs::write(trial.sshd.home().join("large"), vec![0; 1 << 20]) {
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Ok(()),
+        written => Err(format!("the disk is not small: {written:?}").into()),
+    }
+}
+
 /// Changes the key, and does something on the device as soon as a stage is done.
 async fn change_and(
     trial: &Trial,
@@ -108,8 +116,7 @@ async fn a_full_disk_is_seen_before_anything_is_written() -> Result<(), Trouble>
     for way in Way::BOTH {
         let account = Account::new("kwtest").storage(Storage::Small(64 * 1024));
         let Some(trial) = trial(way.device("").account(account)).await? else { return Ok(()) };
-        let fill = "head -c 1000000 /dev/zero >/home/kwtest/large || true";
-        trial.sshd.inside(fill)?;
+        fill(&trial)?;
         trial.refuses("disk-full").await?;
     }
     Ok(())
@@ -122,8 +129,7 @@ async fn a_disk_that_fills_up_after_the_check_takes_all_back() -> Result<(), Tro
             let account = Account::new("kwtest").storage(Storage::Small(64 * 1024));
             let Some(trial) = trial(way.device("").account(account)).await? else { return Ok(()) };
             let before = trial.look()?;
-            let fill = || Ok(trial.sshd.inside("head -c 1000000 /dev/zero >/home/kwtest/large || true").map(drop)?);
-            let finished = change_and(&trial, Stage::Check, strategy, fill).await?;
+            let finished = change_and(&trial, Stage::Check, strategy, || fill(&trial)).await?;
             trial.assert_rolled_back(&before, &finished, "disk-full").await?;
         }
     }
@@ -136,15 +142,14 @@ async fn a_disk_that_fills_up_after_the_proof_leaves_both_keys_until_there_is_sp
         let account = Account::new("kwtest").storage(Storage::Small(64 * 1024));
         let Some(trial) = trial(way.device("").account(account)).await? else { return Ok(()) };
         let (from, before) = (trial.credential().await?, trial.look()?);
-        let fill = || Ok(trial.sshd.inside("head -c 1000000 /dev/zero >/home/kwtest/large || true").map(drop)?);
-        let finished = change_and(&trial, Stage::Prove, Strategy::TwoPhase, fill).await?;
+        let finished = change_and(&trial, Stage::Prove, Strategy::TwoPhase, || fill(&trial)).await?;
         assert_eq!(finished.outcome, Outcome::PartlyChanged, "{finished:?}");
         trial.assert_true().await?;
         for version in [1, 2] {
             let file = trial.desk.key_file("deploy", version).await?;
             assert!(trial.sshd.ssh_logs_in(&file, "kwtest")?, "version {version} must log in");
         }
-        trial.sshd.inside("rm /home/kwtest/large")?;
+        std::fs::remove_file(trial.sshd.home().join("large"))?;
         let (watch, _watching) = keywheel_fleet::watch();
         let finished = trial.desk.keywheel.retry(finished.change, watch).await?;
         trial.assert_changed(&from, &before, &finished).await?;
