@@ -182,6 +182,32 @@ impl Host {
         files::give(&file, *uid)
     }
 
+    /// Gives a file or folder that stands anywhere on the device to one of its accounts.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such account or the file can't be given away.
+    pub fn give(&self, account: &str, path: &Path) -> Result<(), FleetError> {
+        let (_, uid) = self.find(account)?;
+        files::give(path, *uid)
+    }
+
+    /// Runs a text of `sh` on the device, as the system's own root and among the mounts that its accounts see.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetError::Unavailable`] if the tests don't run as root; fails with the words of what failed there.
+    pub fn inside(&self, script: &str) -> Result<Vec<u8>, FleetError> {
+        if !matches!(Runner::current()?, Runner::Root) {
+            return Err(FleetError::Unavailable { reason: "a device's mounts can be changed by root only".to_owned() });
+        }
+        let mut command = Command::new(files::program("nsenter")?);
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
+        command.args(["-t", &self.namespace.first_process()?.to_string(), "-m", "-u", "-p", "--"]);
+        command.args(["/bin/sh", "-euc", script]);
+        files::run(&mut command, b"")
+    }
+
     /// What an SSH client has to be told to log in to an account.
     pub(crate) fn target_for(&self, account: &str, host_keys: Vec<String>) -> Target {
         Target { port: self.port, account: account.to_owned(), host_keys }

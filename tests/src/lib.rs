@@ -13,6 +13,7 @@ pub mod embedded;
 pub mod error;
 mod files;
 pub mod host;
+pub mod kept;
 #[cfg(target_os = "linux")]
 pub mod keyring;
 #[cfg(target_os = "linux")]
@@ -24,6 +25,7 @@ pub mod snapshot;
 pub mod sshd;
 pub mod tinysshd;
 pub mod traces;
+pub mod trial;
 #[cfg(target_os = "linux")]
 pub mod window;
 
@@ -34,7 +36,9 @@ pub use dropbear::Dropbear;
 pub use embedded::Embedded;
 pub use error::{FleetError, available};
 pub use host::Host;
+pub use kept::Kept;
 pub use snapshot::{Scope, Snapshot};
 pub use sshd::{Fleet, Sshd};
 pub use tinysshd::Tinysshd;
 pub use traces::Traces;
+pub use trial::{Trial, Way};

@@ -90,11 +90,31 @@ impl Sshd {
     ///
     /// Fails if the keys can't be made or sshd doesn't start.
     pub fn replace_host_key(&self) -> Result<(), FleetError> {
+        self.make_host_keys()?;
+        self.put_host_keys()
+    }
+
+    /// Makes the keys that [`Self::put_host_keys`] gives the host, which takes a while.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the keys can't be made.
+    pub fn make_host_keys(&self) -> Result<(), FleetError> {
         // All of them: a client that asks for another algorithm must not find an old key.
-        for kind in HOST_KEY_KINDS {
-            let path = self.host.dir().join(format!("host_{kind}"));
-            std::fs::remove_file(&path).map_err(files::about(&path))?;
-            files::ssh_keygen(&path, kind, self.host.name())?;
+        HOST_KEY_KINDS.iter().try_for_each(|kind| {
+            files::ssh_keygen(&self.host.dir().join(format!("next_{kind}")), kind, self.host.name())
+        })
+    }
+
+    /// Gives the host the keys that were made, and restarts it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if none were made or sshd doesn't start.
+    pub fn put_host_keys(&self) -> Result<(), FleetError> {
+        for name in HOST_KEY_KINDS.iter().flat_map(|kind| [(*kind).to_owned(), format!("{kind}.pub")]) {
+            let made = self.host.dir().join(format!("next_{name}"));
+            std::fs::rename(&made, self.host.dir().join(format!("host_{name}"))).map_err(files::about(&made))?;
         }
         self.restart()
     }

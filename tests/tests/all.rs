@@ -8,6 +8,8 @@
     reason = "what fails here fails a test"
 )]
 
+#[path = "all/accounts.rs"]
+mod accounts;
 #[path = "all/authorized_keys.rs"]
 mod authorized_keys;
 #[cfg(target_os = "linux")]
@@ -18,6 +20,8 @@ mod cli;
 mod demo;
 #[path = "all/destroy.rs"]
 mod destroy;
+#[path = "all/elevation.rs"]
+mod elevation;
 #[path = "all/embedded.rs"]
 mod embedded;
 #[path = "all/emergency.rs"]
@@ -35,6 +39,8 @@ mod leave_out;
 mod limits;
 #[path = "all/look.rs"]
 mod look;
+#[path = "all/places.rs"]
+mod places;
 #[path = "all/restored.rs"]
 mod restored;
 #[path = "all/resume.rs"]
@@ -47,3 +53,6 @@ mod secrets;
 mod servers;
 #[path = "all/sftp.rs"]
 mod sftp;
+#[cfg(target_os = "linux")]
+#[path = "all/writers.rs"]
+mod writers;

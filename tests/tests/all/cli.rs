@@ -20,13 +20,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A user with a keyring and a data directory.
-struct User {
+pub(crate) struct User {
     keyring: PrivateKeyring,
     client: Client,
     dir: TempDir,
 }
 
-struct Ran {
+pub(crate) struct Ran {
     status: Option<i32>,
     lines: Vec<Value>,
     stdout: String,
@@ -52,7 +52,7 @@ fn program() -> PathBuf {
 }
 
 impl User {
-    fn new() -> Result<Self, Trouble> {
+    pub(crate) fn new() -> Result<Self, Trouble> {
         let dir = tempfile::tempdir()?;
         let keyring = PrivateKeyring::start(dir.path())?;
         Ok(Self { keyring, client: Client::new()?, dir })
@@ -85,20 +85,20 @@ impl User {
     }
 
     /// Runs what must succeed.
-    fn done(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
+    pub(crate) fn done(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
         let ran = self.run(arguments)?;
         assert_eq!(ran.status, Some(0), "{arguments:?}: {}{}", ran.stdout, ran.stderr);
         Ok(ran)
     }
 
-    fn refused(&self, arguments: &[&str], status: i32, code: &str) -> Result<Ran, Trouble> {
+    pub(crate) fn refused(&self, arguments: &[&str], status: i32, code: &str) -> Result<Ran, Trouble> {
         let ran = self.run(arguments)?;
         assert_eq!((ran.status, ran.code()), (Some(status), code), "{arguments:?}: {}{}", ran.stdout, ran.stderr);
         Ok(ran)
     }
 
     /// Adds devices of a fleet as web-1, web-2, …, trusted, with a credential "deploy" whose key stands on all of them.
-    fn deploy(&self, devices: &[&Sshd]) -> Result<ClientKey, Trouble> {
+    pub(crate) fn deploy(&self, devices: &[&Sshd]) -> Result<ClientKey, Trouble> {
         let key = self.client.key("deploy", "ed25519")?;
         let file = key.file.display().to_string();
         let mut add = vec!["credential", "add", "--name", "deploy", "--original-device", "web-1", "--import", &file];
@@ -118,7 +118,7 @@ impl User {
     }
 
     /// Starts a change and reads its events until one is as wanted.
-    fn start_until(&self, arguments: &[&str], wanted: impl Fn(&Value) -> bool) -> Result<Started, Trouble> {
+    pub(crate) fn start_until(&self, arguments: &[&str], wanted: impl Fn(&Value) -> bool) -> Result<Started, Trouble> {
         let mut child = self.command(arguments).spawn()?;
         let mut events = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
         let mut seen = Vec::new();
@@ -134,18 +134,18 @@ impl User {
     }
 }
 
-struct Started {
+pub(crate) struct Started {
     child: Child,
     events: Box<dyn Iterator<Item = std::io::Result<String>>>,
 }
 
 impl Started {
-    fn signal(&self, signal: Signal) -> Result<(), Trouble> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), Trouble> {
         Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?)
     }
 
     /// The exit status and the last event.
-    fn end(mut self) -> Result<(Option<i32>, Value), Trouble> {
+    pub(crate) fn end(mut self) -> Result<(Option<i32>, Value), Trouble> {
         let mut last = Value::Null;
         for line in self.events {
             last = serde_json::from_str(&line?)?;
@@ -154,7 +154,7 @@ impl Started {
     }
 }
 
-fn is_stage(event: &Value, device: &str, stage: &str, state: &str) -> bool {
+pub(crate) fn is_stage(event: &Value, device: &str, stage: &str, state: &str) -> bool {
     event["event"] == "stage" && event["device"] == device && event["stage"] == stage && event["state"] == state
 }
 

@@ -3,7 +3,6 @@
 //! The programs in `targets/` give these functions to libFuzzer (`make fuzz`). The tests give them the corpus, in which
 //! every input that ever broke a promise stays.
 
-#![expect(clippy::panic, reason = "a broken promise is told to the fuzzer by a panic")]
 #![expect(clippy::indexing_slicing, reason = "an index out of bounds is a finding as well")]
 #![expect(clippy::unwrap_used, reason = "so is a result that can't be an error")]
 

@@ -62,6 +62,14 @@ pub enum RemoteError {
         /// The timeout.
         after: Duration,
     },
+    /// A program was started and did not come to the point where it takes its data, which was never sent.
+    #[error("The program on the device \"{device}\" was not ready for its data within {} s.", .after.as_secs_f32())]
+    NotReady {
+        /// The device's name.
+        device: String,
+        /// The timeout.
+        after: Duration,
+    },
     /// The connection ended in the middle.
     #[error("The connection to the device \"{device}\" was cut while {during}.")]
     Cut {
@@ -174,6 +182,7 @@ impl RemoteError {
             Self::Unreachable { .. }
                 | Self::ConnectionRefused { .. }
                 | Self::Timeout { .. }
+                | Self::NotReady { .. }
                 | Self::Cut { .. }
                 | Self::TurnedAway { .. }
                 | Self::Unclear { .. }
@@ -185,6 +194,7 @@ impl RemoteError {
             Self::Unreachable { device, .. }
             | Self::ConnectionRefused { device, .. }
             | Self::Timeout { device, .. }
+            | Self::NotReady { device, .. }
             | Self::Cut { device, .. }
             | Self::TurnedAway { device }
             | Self::HostKeyUnknown { device }
@@ -207,6 +217,7 @@ impl Explain for RemoteError {
         Unreachable { device, address, source } => "unreachable",
         ConnectionRefused { device, address } => "connection-refused",
         Timeout { device, during = during.word(), after = after.as_secs_f32() } => "timeout",
+        NotReady { device, after = after.as_secs_f32() } => "not-ready",
         Cut { device, during = during.word() } => "connection-cut",
         TurnedAway { device } => "turned-away",
         HostKeyUnknown { device } => "host-key-unknown",
@@ -228,6 +239,9 @@ impl Explain for RemoteError {
             Self::ConnectionRefused { .. } => "Check the port and whether sshd runs there.".into(),
             Self::Timeout { .. } | Self::Cut { .. } | Self::Unclear { .. } => {
                 "Check the network to the device, then try again.".into()
+            }
+            Self::NotReady { .. } => {
+                "Check the network to the device, and whether the account's start-up files wait for input.".into()
             }
             Self::TurnedAway { .. } => {
                 "The server may be shutting out this address for a while; wait a minute, then try again.".into()

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     Connection, During, RemoteError, Target, Timeouts,
-    program::{Conversation, ElevationError, Program, Say, Stream},
+    program::{Conversation, ElevationError, Program, Ready, Say, Stream},
 };
 use crate::key::PublicKey;
 
@@ -117,8 +117,12 @@ impl Session {
     /// the program may have done its work, or may still do it.
     pub async fn run(&self, program: &Program, password: Option<SecretString>) -> Result<Ran, RemoteError> {
         let limit = self.connection.timeouts.stage;
-        match timeout(limit, self.converse(program, password)).await {
+        let ready = AtomicBool::new(program.ready() == Ready::NoInput);
+        match timeout(limit, self.converse(program, password, &ready)).await {
             Ok(ran) => ran,
+            Err(_) if !ready.load(Ordering::Relaxed) => {
+                Err(RemoteError::NotReady { device: self.connection.target.name.clone(), after: limit })
+            }
             Err(_) => Err(RemoteError::Timeout {
                 device: self.connection.target.name.clone(),
                 during: During::Program,
@@ -127,7 +131,12 @@ impl Session {
         }
     }
 
-    async fn converse(&self, program: &Program, password: Option<SecretString>) -> Result<Ran, RemoteError> {
+    async fn converse(
+        &self,
+        program: &Program,
+        password: Option<SecretString>,
+        ready: &AtomicBool,
+    ) -> Result<Ran, RemoteError> {
         let (device, username) = (self.connection.target.name.clone(), self.username.clone());
         let cut = |_| RemoteError::Cut { device: device.clone(), during: During::Program };
         let mut channel = self.open_channel().await?;
@@ -166,6 +175,9 @@ impl Session {
                 Some(ChannelMsg::Close | ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) => ended = true,
                 Some(_) => {}
                 None => break,
+            }
+            if conversation.is_ready() {
+                ready.store(true, Ordering::Relaxed);
             }
             if refused {
                 return Err(RemoteError::NoPrograms { device, username });

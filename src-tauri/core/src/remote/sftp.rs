@@ -270,6 +270,9 @@ async fn describe(
         Err(Fault::Denied | Fault::Refused(_)) => {}
         Err(Fault::Lost(source)) => return Err(source),
     }
+    if let Some((directory, name)) = state.path.rsplit_once('/') {
+        state.link_count = sftp.link_count(if directory.is_empty() { "/" } else { directory }, name).await?;
+    }
     // Opening for writing changes nothing: neither truncating nor creating is asked for.
     match sftp.open_file(&state.path, OpenFlags::WRITE, None).await {
         Ok(handle) => {

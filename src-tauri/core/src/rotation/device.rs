@@ -78,6 +78,8 @@ pub(super) struct DeviceRun {
     pub(super) found: Option<Found>,
     /// Which way leads to the files, once that is known.
     way: Option<Way>,
+    /// The files that root writes as itself.
+    roots_alone: Vec<String>,
     /// The session that writes, entered as configured.
     session: Option<Session>,
     /// The session opened by the last login with the new key.
@@ -103,6 +105,7 @@ impl DeviceRun {
             accepts: Vec::new(),
             found: None,
             way: None,
+            roots_alone: Vec::new(),
             session: None,
             proving: None,
             entered: None,

@@ -9,7 +9,7 @@ use crate::{
     key::PublicKey,
     remote::{
         files::Way,
-        program::{FileKind, FileState, Probe},
+        program::{DirectoryState, FileKind, FileState, Probe},
         sshd_config::Effective,
     },
     rotation::Problem,
@@ -60,9 +60,23 @@ pub(super) struct Judged<'a> {
     pub(super) way: Way,
     pub(super) probe: &'a Probe,
     pub(super) configuration: Option<&'a Effective>,
+    pub(super) login: Login,
+    /// Whether root is who acts for the account.
+    pub(super) by_root: bool,
     pub(super) goal: &'a Goal<'a>,
     /// All versions of the credential's key.
     pub(super) ours: &'a [&'a PublicKey],
+}
+
+/// What is known of the key's own login at the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Login {
+    /// It was accepted just now.
+    Proven,
+    /// It was not.
+    Refused,
+    /// The key was not tried.
+    NotTried,
 }
 
 /// What is to become of a file's text.
@@ -222,12 +236,15 @@ fn unreadable(device: &str, file: &FileState) -> Option<Report> {
 /// What would keep a file from being written.
 fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Report>, warnings: &mut Vec<Report>) {
     let (device, path) = (judged.device.to_owned(), file.path.clone());
+    let by_root = judged.by_root && file.is_roots_alone();
     let mut problem = |problem: &Problem| problems.push(report(problem));
     if file.immutable {
         problem(&Problem::Immutable { device: device.clone(), path: path.clone() });
-    } else if !file.writable && judged.way == Way::Shell {
+    } else if by_root {
+        // Root writes as itself what is root's alone.
+    } else if !file.writable {
         problem(&Problem::ReadOnly { device: device.clone(), path: path.clone() });
-    } else if !file.directory_writable && judged.way == Way::Shell {
+    } else if !file.directory_writable {
         problem(&Problem::DirectoryNotWritable { device: device.clone(), path: path.clone() });
     }
     if file.mount_point {
@@ -238,8 +255,12 @@ fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Repo
     }
     if let (Some(owner), Some(uid)) = (file.owner, judged.probe.uid)
         && owner != uid
+        && !by_root
     {
         problem(&Problem::OtherOwner { device: device.clone(), path: path.clone() });
+    }
+    if !by_root && !keeps_group(judged.probe, file) {
+        problem(&Problem::OtherGroup { device: device.clone(), path: path.clone() });
     }
     let size = file.content.as_ref().map_or(0, Vec::len) as u64;
     if file.free.is_some_and(|free| free < size.saturating_mul(2).saturating_add(8192)) {
@@ -254,13 +275,33 @@ fn write_problems(judged: &Judged<'_>, file: &FileState, problems: &mut Vec<Repo
             .iter()
             .find(|directory| directory.path.starts_with(home) && directory.mode.others_may_write());
         if loose_file || loose_directory.is_some() {
-            let at = loose_directory.map_or(&path, |directory| &directory.path);
-            problem(&Problem::Loose { device: device.clone(), path: at.clone() });
+            let at = loose_directory.map_or(&path, |directory| &directory.path).clone();
+            // Some builds of sshd let the account's own group write: a login tells, and modes alone do not.
+            match judged.login {
+                Login::Proven => warnings.push(report(&Problem::Loosely { device: device.clone(), path: at })),
+                Login::Refused | Login::NotTried => {
+                    problems.push(report(&Problem::Loose { device: device.clone(), path: at }));
+                }
+            }
         }
+    }
+    if judged.way == Way::Sftp {
+        warnings.push(report(&Problem::MetadataUnseen { device: device.clone(), path: path.clone() }));
     }
     if file.is_outside(&judged.probe.home_resolved) && file.links_followed > 0 {
         warnings.push(report(&Problem::LinkOutOfHome { device, asked: file.asked.clone(), path }));
     }
+}
+
+/// Whether the account can give a new file the group of this one; yes where its groups can't be seen.
+fn keeps_group(probe: &Probe, file: &FileState) -> bool {
+    let Some(group) = file.group else { return true };
+    // In a folder with the set-group-ID bit, a new file gets the folder's group.
+    let given = |directory: &DirectoryState| directory.mode.0 & 0o2000 != 0 && directory.group == group;
+    probe.groups.is_empty()
+        || probe.uid == Some(0)
+        || probe.groups.contains(&group)
+        || file.directories.first().is_some_and(given)
 }
 
 /// Marks that configuration managers leave in files they own.

@@ -115,6 +115,30 @@ pub enum Problem {
         /// The file.
         path: String,
     },
+    /// The account can't give a new file the group of the old one.
+    #[error("On \"{device}\", {path} belongs to a group that the account is not in.")]
+    OtherGroup {
+        /// The device.
+        device: String,
+        /// The file.
+        path: String,
+    },
+    /// What SFTP does not show can't be kept.
+    #[error("On \"{device}\", an access control list, label or attributes of {path} can't be seen over SFTP.")]
+    MetadataUnseen {
+        /// The device.
+        device: String,
+        /// The file.
+        path: String,
+    },
+    /// Others may write a file whose keys this sshd takes all the same.
+    #[error("On \"{device}\", others may write {path}; most builds of sshd would ignore the file.")]
+    Loosely {
+        /// The device.
+        device: String,
+        /// The file, or a directory above it.
+        path: String,
+    },
     /// sshd refuses every key of a file that others may write.
     #[error("On \"{device}\", others may write {path}, so that sshd ignores the file.")]
     Loose {
@@ -311,7 +335,10 @@ impl Explain for Problem {
         HardLinks { device, path } => "metadata-would-change" as "found-hard-links",
         OtherOwner { device, path } => "metadata-would-change" as "found-other-owner",
         DiskFull { device, path } => "disk-full" as "found-disk-full",
+        OtherGroup { device, path } => "metadata-would-change" as "found-other-group",
+        MetadataUnseen { device, path } => "metadata-unseen",
         Loose { device, path } => "strict-modes",
+        Loosely { device, path } => "strict-modes" as "strict-modes-taken",
         LinkOutOfHome { device, asked, path } => "link-out-of-home",
         Managed { device, path } => "managed-file",
         OnlyKey { device, username } => "only-key",
@@ -359,7 +386,13 @@ impl Explain for Problem {
             Self::HardLinks { .. } => "Remove the other names of the file; a rename would part them.",
             Self::OtherOwner { .. } => "Authenticate with the account that owns the file.",
             Self::DiskFull { .. } => "Free some space there.",
-            Self::Loose { .. } => {
+            Self::OtherGroup { .. } => {
+                "Take the account into that group, or give the file the account's own group (chgrp)."
+            }
+            Self::MetadataUnseen { .. } => {
+                "If the file has any, change the key through another credential, since a new file takes its place."
+            }
+            Self::Loose { .. } | Self::Loosely { .. } => {
                 "Take the right to write away from group and others (chmod go-w), or sshd refuses every key in it."
             }
             Self::LinkOutOfHome { .. } => "Make sure that no other device or account shares that file.",

@@ -29,6 +29,8 @@ pub(super) const DESCRIBE: &str = "h=;Q(){ u=$(id -un);k=$(id -u);e=;\
     if [ $k = missing ];then w=$d;else w=$f;\
     p ls \"$(ls -ldn -- \"$f\")\";p names \"$(ls -ld -- \"$f\")\";\
     p id \"$(stat -c %d:%i -- \"$f\" 2>/dev/null||stat -f %d:%i -- \"$f\" 2>/dev/null)\";\
+    set +f;for e in \"$d\"/.kw-*.old;do [ \"$e\" -ef \"$f\" ]&&p in-hand;done 2>/dev/null;set -f;\
+    set -- $(ls -ldn -- \"$f\");p count $2;\
     p flags \"$(lsattr -d \"$f\" 2>/dev/null)\";\
     p acl \"$(getfacl -n \"$f\" 2>/dev/null|grep -c \"^[a-z]\")\";\
     grep -qFe \" $f \" /proc/self/mountinfo 2>/dev/null&&p mount;fi;\
@@ -229,6 +231,9 @@ impl FileState {
                         Some(Identity { device: device.parse().ok()?, inode: inode.parse().ok()? })
                     });
                 }
+                // A write gives the file a second name while it is under way.
+                "in-hand" => file.link_count = None,
+                "count" => file.link_count = file.link_count.min(text.parse().ok()),
                 "flags" => {
                     let flags = text.split(' ').next().unwrap_or_default();
                     file.immutable = flags.contains(['i', 'a']);
@@ -256,6 +261,15 @@ impl FileState {
             return Err(ProgramError::Incomplete { missing: "a file's path" });
         }
         Ok(file)
+    }
+
+    /// Whether nobody but root can write the file, or lead its path elsewhere.
+    pub fn is_roots_alone(&self) -> bool {
+        let tight = |owner, mode: Mode| owner == 0 && !mode.others_may_write();
+        self.asked == self.path
+            && self.owner.zip(self.mode).is_some_and(|(owner, mode)| tight(owner, mode))
+            && self.directories.last().is_some_and(|directory| directory.path == "/")
+            && self.directories.iter().all(|directory| tight(directory.owner, directory.mode))
     }
 
     /// Whether the file's place, after all links, is outside this directory.

@@ -49,9 +49,12 @@ const COPY: &str = "t=./.kw-$m-$i-$$.new;o=${t%new}old;\
     w=$(cat 2>&1 >\"$t\")||q;case $($H <\"$t\") in \"$n\"|\"$n \"*);;*)x checksum;;esac;";
 
 /// Compares what the file is besides its bytes with what the copy is, by one call of each utility for both: the order of the
-/// two lines does not matter, and one block alone means that only one of them could be looked at.
+/// two lines does not matter, and one block alone means that only one of them could be looked at. A second name that another
+/// write has given the file for the moment is that writer's, and is waited for.
 const KEEP: &str = "v=$(ls -ldn -- \"$b\" \"$t\");set -- ${v%%\"$N\"*};a=\"$1 $3 $4\";k=$2;set -- ${v#*\"$N\"};\
-    [ \"$k$2\" = 11 ]||x metadata links;[ \"$a\" = \"$1 $3 $4\" ]||x metadata \"mode or owner\";\
+    [ \"$k$2\" = 11 ]||{ set +f;for e in ./.kw-*.old;do [ \"$e\" -ef \"$b\" ]&&x changed;done 2>/dev/null;\
+    set -- $(ls -ldn -- \"$b\");[ \"$2\" = 1 ]&&x changed;x metadata links;};\
+    [ \"$a\" = \"$1 $3 $4\" ]||x metadata \"mode or owner\";\
     A=;if command -v getfattr >/dev/null 2>&1;then A=\"getfattr -dm- -ehex\";\
     else command -v getfacl >/dev/null 2>&1&&A=\"getfacl -n\";\
     if [ -e /sys/fs/selinux/enforce ];then [ \"$(stat -c %C -- \"$b\")\" = \"$(stat -c %C -- \"$t\")\" ]||x metadata label;fi;fi;\
@@ -59,8 +62,10 @@ const KEEP: &str = "v=$(ls -ldn -- \"$b\" \"$t\");set -- ${v%%\"$N\"*};a=\"$1 $3
     if [ -n \"$v\" ];then [ \"$v\" = \"$w\" ]&&x metadata \"access control list or attributes\";\
     [ \"${v#*\"$N\"}\" = \"${w#*\"$N\"}\" ]||x metadata \"access control list or attributes\";fi;fi;";
 
-/// Links the live inode beside the copy and compares its bytes; where there are no hard links, compares the file itself.
-const COMPARE: &str = "S \"$t\";c=0;if ln -- \"$b\" \"$o\" 2>/dev/null;then k=$o;else c=1;k=$b;fi;\
+/// Links the live inode beside the copy and compares its bytes; where there are no hard links, compares the file itself. Of two
+/// such writes at once, the one that links later sees a name too many and gives way.
+const COMPARE: &str = "S \"$t\";c=0;if ln -- \"$b\" \"$o\" 2>/dev/null;then k=$o;\
+    set -- $(ls -ldn -- \"$o\");[ \"$2\" = 2 ]||x changed;else c=1;k=$b;fi;\
     case $($H <\"$k\") in \"$e\"|\"$e \"*);;*)x changed;;esac;\
     T;[ $((u-s)) -lt $L ]&&[ $u -ge $s ]||x too-late;\
     if [ . -ef . ];then [ \"$b\" -ef \"$k\" ]||x changed;fi 2>/dev/null;";

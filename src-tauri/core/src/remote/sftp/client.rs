@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use russh_sftp::{
     client::{Config, RawSftpSession, error::Error},
-    protocol::{FileAttributes, OpenFlags, Packet, StatusCode},
+    protocol::{File, FileAttributes, OpenFlags, Packet, StatusCode},
 };
 use tokio::time::timeout;
 
@@ -193,19 +193,38 @@ impl<'a> Sftp<'a> {
 
     /// The names in a directory.
     pub(super) async fn names(&self, directory: &str) -> Result<Vec<String>, Fault> {
+        Ok(self.entries(directory).await?.into_iter().map(|file| file.filename).collect())
+    }
+
+    /// How many names a file has, where the server's long listing tells, as OpenSSH's does: version 3 has no attribute for
+    /// it. Beside a second name that a write of ours left, nothing is told.
+    pub(super) async fn link_count(&self, directory: &str, name: &str) -> Result<Option<u32>, RemoteError> {
+        let entries = match self.entries(directory).await {
+            Ok(entries) => entries,
+            Err(Fault::Lost(source)) => return Err(source),
+            Err(_) => return Ok(None),
+        };
+        if entries.iter().any(|entry| entry.filename.starts_with(".kw-")) {
+            return Ok(None);
+        }
+        let listing = entries.into_iter().find(|entry| entry.filename == name).map(|entry| entry.longname);
+        Ok(listing.as_deref().and_then(links_in).filter(|count| *count > 0))
+    }
+
+    async fn entries(&self, directory: &str) -> Result<Vec<File>, Fault> {
         let handle = self.ask(self.raw.opendir(directory)).await?.handle;
-        let mut names = Vec::new();
+        let mut entries = Vec::new();
         let ended = loop {
             match self.answered(self.raw.readdir(handle.as_str())).await {
-                Ok(Ok(part)) if part.files.is_empty() || names.len() > MOST_NAMES => break Ok(()),
-                Ok(Ok(part)) => names.extend(part.files.into_iter().map(|file| file.filename)),
+                Ok(Ok(part)) if part.files.is_empty() || entries.len() > MOST_NAMES => break Ok(()),
+                Ok(Ok(part)) => entries.extend(part.files),
                 Ok(Err((StatusCode::Eof, _))) => break Ok(()),
                 Ok(Err(refusal)) => break Err(fault(refusal)),
                 Err(lost) => break Err(Fault::Lost(lost)),
             }
         };
         self.close(handle).await?;
-        ended.map(|()| names)
+        ended.map(|()| entries)
     }
 
     /// Opens a file.
@@ -376,6 +395,13 @@ impl From<RemoteError> for Fault {
     fn from(source: RemoteError) -> Self {
         Self::Lost(source)
     }
+}
+
+/// The number behind the permissions in a line like those of `ls -l`.
+fn links_in(longname: &str) -> Option<u32> {
+    let mut words = longname.split_ascii_whitespace();
+    words.next().filter(|letters| letters.starts_with('-'))?;
+    words.next()?.parse().ok()
 }
 
 fn fault((code, words): (StatusCode, String)) -> Fault {

@@ -1,16 +1,21 @@
 //! Looking at a device: connect, find and read the files, predict what could fail.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
+use tokio::time::sleep;
+
+use super::write::{CONFLICT_TRIES, conflict_pause};
 use super::{DeviceRun, Failure};
 use crate::error::Report;
 use crate::journal::Kind;
-use crate::remote::files::{FileError, Files, Way};
-use crate::remote::program::ProgramError;
-use crate::remote::{RemoteError, sshd_config};
+use crate::remote::files::{FileError, Files, Reach, Way};
+use crate::remote::program::{ConfigurationFile, Probe, ProgramError};
+use crate::remote::sshd_config::Effective;
+use crate::remote::{RemoteError, Session, sshd_config};
 use crate::rotation::decide::Standing;
 use crate::rotation::event::{Said, StageState, What};
-use crate::rotation::finding::{Finding, Found, Goal, Judged, judge};
+use crate::rotation::finding::{Finding, Found, Goal, Judged, Login, judge};
 use crate::rotation::other_keys::{OtherKey, other_keys};
 use crate::rotation::work::Authentication;
 use crate::rotation::{Problem, Seen, Stage};
@@ -83,26 +88,9 @@ impl DeviceRun {
         let paths: Vec<String> = self.snapshot.authorized_keys_path.iter().cloned().collect();
         let (probe, way) = self.probe(&paths).await?;
         self.way = Some(way);
-        let text_of = |path: &str| -> Vec<(String, Vec<u8>)> {
-            let readable = probe.configuration.iter().filter_map(|file| Some((file.path.clone(), file.text.clone()?)));
-            readable.filter(|(candidate, _)| matches_pattern(path, candidate)).collect()
-        };
-        let configuration = (!probe.configuration.is_empty()).then(|| {
-            sshd_config::authorized_keys_files(
-                &text_of,
-                &sshd_config::Connection {
-                    user: probe.user.clone(),
-                    groups: None,
-                    home: probe.home.clone(),
-                    uid: probe.uid.unwrap_or(0),
-                    client_address: None,
-                    local_address: None,
-                    local_port: None,
-                },
-            )
-        });
-        // The device's own setting wins; else sshd's configuration, where it names other files than the usual ones.
         let mut probe = probe;
+        let configuration = self.configuration(&mut probe, way).await?;
+        // The device's own setting wins; else sshd's configuration, where it names other files than the usual ones.
         let named: Vec<String> = match (&self.snapshot.authorized_keys_path, &configuration) {
             (Some(_), _) | (None, None) => Vec::new(),
             (None, Some(effective)) => effective.authorized_keys_files.clone(),
@@ -121,15 +109,17 @@ impl DeviceRun {
             let more = Files::new(session, &reach).probe(&unseen).await?;
             probe.files.extend(more.files);
         }
+        self.note_roots_alone(&probe.files);
         if self.work.resumed {
-            self.enter().await?;
+            self.clean(way, &probe.files).await?;
         }
-        if self.work.resumed
-            && let Some(session) = &self.session
-        {
-            let reach = self.reach(way);
-            Files::new(session, &reach).clean(&probe.files).await?;
-        }
+        let refusal = self.check_login().await?;
+        let itself = matches!(self.work.authentication, Authentication::Itself);
+        let login = match refusal {
+            Some(_) => Login::Refused,
+            None if itself || self.logs_in_too() => Login::Proven,
+            None => Login::NotTried,
+        };
         let older = &self.work.older;
         let goal = match (self.work.kind, &self.work.new) {
             (Kind::Install, Some(new)) => Goal::Install { new: &new.public, options: self.work.options.as_deref() },
@@ -143,11 +133,16 @@ impl DeviceRun {
             way,
             probe: &probe,
             configuration: configuration.as_ref(),
+            login,
+            by_root: self.is_entered_by_root(),
             goal: &goal,
             ours: &self.work.our_keys(),
         };
         let mut found = judge(&judged);
-        self.check_login(&mut found).await?;
+        if let Some(refusal) = refusal {
+            found.finding.problems.push(refusal);
+            found.finding.ready = false;
+        }
         if !self.standing.is_touched() {
             self.check_sharing(&mut found).await?;
         }
@@ -196,6 +191,37 @@ impl DeviceRun {
         }
     }
 
+    /// What sshd's configuration says of the account, where it can be read. What a probe does not bring by itself, since it is
+    /// included from elsewhere, is fetched.
+    async fn configuration(&mut self, probe: &mut Probe, way: Way) -> Result<Option<Effective>, Failure> {
+        if probe.configuration.is_empty() {
+            return Ok(None);
+        }
+        let connection = sshd_config::Connection {
+            user: probe.user.clone(),
+            groups: None,
+            home: probe.home.clone(),
+            uid: probe.uid.unwrap_or(0),
+            client_address: None,
+            local_address: None,
+            local_port: None,
+        };
+        let mut asked: Vec<String> = Vec::new();
+        loop {
+            let (effective, missing) = effective(&probe.configuration, &connection, &asked);
+            if missing.is_empty() {
+                return Ok(Some(effective));
+            }
+            asked.extend(missing.iter().cloned());
+            self.enter().await?;
+            let Some(session) = &self.session else { return Ok(Some(effective)) };
+            let reach = self.reach(way);
+            let found = Files::new(session, &reach).probe(&missing).await?;
+            let read = found.files.into_iter().filter(|file| file.content.is_some());
+            probe.configuration.extend(read.map(|file| ConfigurationFile { path: file.asked, text: file.content }));
+        }
+    }
+
     /// Finds the credentials that enter the same account with the same key: taking its line out would lock them out.
     async fn check_sharing(&self, found: &mut Found) -> Result<(), Failure> {
         let (work, device) = (&self.work, self.snapshot.id);
@@ -218,31 +244,35 @@ impl DeviceRun {
         Ok(())
     }
 
-    /// Where another credential authenticates, shows by a real login that the account accepts its current key.
-    async fn check_login(&mut self, found: &mut Found) -> Result<(), Failure> {
+    /// Whether the key itself logs in while another credential authenticates.
+    fn logs_in_too(&self) -> bool {
+        let others = matches!(self.work.authentication, Authentication::Other { .. });
+        others && matches!(self.work.kind, Kind::Rotate | Kind::Undo)
+    }
+
+    /// Where another credential authenticates, shows by a real login that the account accepts its current key; or why not.
+    async fn check_login(&mut self) -> Result<Option<Report>, Failure> {
         let work = Arc::clone(&self.work);
-        let others = matches!(work.authentication, Authentication::Other { .. });
-        if !others || !matches!(work.kind, Kind::Rotate | Kind::Undo) {
-            return Ok(());
+        if !self.logs_in_too() {
+            return Ok(None);
         }
         match self.enter_itself(work.resumed).await {
-            Ok(session) => session.close().await,
-            Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => {
-                found.finding.problems.push(cause);
-                found.finding.ready = false;
+            Ok(session) => {
+                session.close().await;
+                Ok(None)
             }
-            Err(broken @ Failure::Broken(_)) => return Err(broken),
+            Err(Failure::Cause(cause) | Failure::NotProven(cause) | Failure::OldKeyAccepted(cause)) => Ok(Some(cause)),
+            Err(broken @ Failure::Broken(_)) => Err(broken),
         }
-        Ok(())
     }
 
     /// Looks around by the shell way, or by SFTP where the account has nothing else.
-    pub(super) async fn probe(&mut self, paths: &[String]) -> Result<(crate::remote::program::Probe, Way), Failure> {
+    pub(super) async fn probe(&mut self, paths: &[String]) -> Result<(Probe, Way), Failure> {
         let Some(session) = &self.session else {
             return Err(Failure::NotProven(self.nothing_open()));
         };
         let shell = self.reach(Way::Shell);
-        let error = match Files::new(session, &shell).probe(paths).await {
+        let error = match probe_in_peace(session, &shell, paths).await {
             Ok(probe) => return Ok((probe, Way::Shell)),
             Err(error) => error,
         };
@@ -259,13 +289,28 @@ impl DeviceRun {
             return Err(Failure::NotProven(self.nothing_open()));
         };
         let sftp = self.reach(Way::Sftp);
-        match Files::new(session, &sftp).probe(paths).await {
+        match probe_in_peace(session, &sftp, paths).await {
             Ok(probe) => Ok((probe, Way::Sftp)),
             Err(FileError::Remote(RemoteError::NoSftp { .. })) => {
                 let (device, username) = (self.name().to_owned(), session.username().to_owned());
                 Err(Problem::NoWayToFiles { device, username }.into())
             }
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Looks around, again where somebody wrote a file just then.
+async fn probe_in_peace(session: &Session, reach: &Reach, paths: &[String]) -> Result<Probe, FileError> {
+    let mut tries = 1;
+    loop {
+        match Files::new(session, reach).probe(paths).await {
+            // Where a connection has one channel, the next look needs another connection.
+            Err(error) if error.is_conflict() && tries < CONFLICT_TRIES && session.is_open() => {
+                tries += 1;
+                sleep(conflict_pause()).await;
+            }
+            done => return done,
         }
     }
 }
@@ -278,6 +323,30 @@ fn same_place(asked: &str, named: &str, home: &str) -> bool {
         None => format!("{home}/{path}"),
     };
     absolute(asked) == absolute(named)
+}
+
+/// What a configuration says, and which further files it names that were not asked for.
+fn effective(
+    configuration: &[ConfigurationFile],
+    connection: &sshd_config::Connection,
+    asked: &[String],
+) -> (Effective, Vec<String>) {
+    let missing = RefCell::new(Vec::new());
+    let read = |path: &str| {
+        let texts = texts_of(configuration, path);
+        if texts.is_empty() && !path.contains(['*', '?', '[']) && !asked.iter().any(|known| known == path) {
+            missing.borrow_mut().push(path.to_owned());
+        }
+        texts
+    };
+    let effective = sshd_config::authorized_keys_files(&read, connection);
+    (effective, missing.into_inner())
+}
+
+/// The files of a configuration that a path or pattern names, with their bytes.
+fn texts_of(configuration: &[ConfigurationFile], path: &str) -> Vec<(String, Vec<u8>)> {
+    let readable = configuration.iter().filter_map(|file| Some((file.path.clone(), file.text.clone()?)));
+    readable.filter(|(candidate, _)| matches_pattern(path, candidate)).collect()
 }
 
 /// Whether a file's path is the one asked for, or one of those that a pattern ending in `*.conf` names.

@@ -9,7 +9,8 @@ use super::{DeviceRun, Failure};
 use crate::device::Contact;
 use crate::error::Report;
 use crate::journal::{DeviceState, Proof};
-use crate::remote::files::{Reach, Way};
+use crate::remote::files::{Files, Reach, Way};
+use crate::remote::program::{Elevation, FileState};
 use crate::remote::{Answer, Connection, Entry, LogIn, RemoteError, Secret, Session, Unknown};
 use crate::rotation::Problem;
 use crate::rotation::Work;
@@ -133,6 +134,41 @@ impl DeviceRun {
     pub(super) fn reach(&self, way: Way) -> Reach {
         let (elevation, password) = self.work.elevation();
         Reach { way, elevation, password, mark: self.work.mark(), deadline: self.work.connector.timeouts().stage }
+    }
+
+    /// How one file is reached: root works as itself where nobody else can lead it elsewhere, and else as the account.
+    pub(super) fn reach_of(&self, way: Way, path: &str) -> Reach {
+        let mut reach = self.reach(way);
+        if self.roots_alone.iter().any(|alone| alone == path) {
+            reach.elevation = Elevation::None;
+        }
+        reach
+    }
+
+    /// Whether root acts for the account.
+    pub(super) fn is_entered_by_root(&self) -> bool {
+        matches!(self.work.elevation().0, Elevation::RootSu { .. })
+    }
+
+    /// Remembers which of these files root writes as itself.
+    pub(super) fn note_roots_alone(&mut self, files: &[FileState]) {
+        let by_root = self.is_entered_by_root();
+        let alone = files.iter().filter(|file| by_root && file.is_roots_alone());
+        self.roots_alone = alone.map(|file| file.path.clone()).collect();
+    }
+
+    /// Removes what a dead program left beside these files.
+    pub(super) async fn clean(&mut self, way: Way, files: &[FileState]) -> Result<(), Failure> {
+        let (alone, others): (Vec<_>, Vec<_>) =
+            files.iter().cloned().partition(|file| self.roots_alone.contains(&file.path));
+        for files in [others, alone] {
+            let Some(first) = files.first() else { continue };
+            self.enter().await?;
+            let Some(session) = &self.session else { return Err(Failure::NotProven(self.nothing_open())) };
+            let reach = self.reach_of(way, &first.path);
+            Files::new(session, &reach).clean(&files).await?;
+        }
+        Ok(())
     }
 
     pub(super) fn nothing_open(&self) -> Report {

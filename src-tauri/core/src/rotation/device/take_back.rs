@@ -8,7 +8,6 @@ use super::{DeviceRun, Failure};
 use crate::authorized_keys::{Edit, EditError};
 use crate::journal::{Bytes, DeviceState, Effect, EffectResult, Kind, WriteKind};
 use crate::key::PublicKey;
-use crate::remote::files::Files;
 use crate::rotation::Stage;
 use crate::rotation::decide::{Direction, Standing};
 use crate::rotation::finding::key;
@@ -96,9 +95,9 @@ impl DeviceRun {
         self.enter().await?;
         let (probe, way) = self.probe(&paths).await?;
         self.way = Some(way);
-        if unclean && let Some(session) = &self.session {
-            let reach = self.reach(way);
-            Files::new(session, &reach).clean(&probe.files).await?;
+        self.note_roots_alone(&probe.files);
+        if unclean {
+            self.clean(way, &probe.files).await?;
         }
         Ok(())
     }
@@ -114,11 +113,7 @@ impl DeviceRun {
         let cleaned = async {
             self.enter().await?;
             let (probe, way) = self.probe(paths).await?;
-            if let Some(session) = &self.session {
-                let reach = self.reach(way);
-                Files::new(session, &reach).clean(&probe.files).await?;
-            }
-            Ok::<_, Failure>(())
+            self.clean(way, &probe.files).await
         };
         if let Err(failure) = cleaned.await {
             tracing::info!(device = self.name(), ?failure, "what a write left beside the file could not be removed");

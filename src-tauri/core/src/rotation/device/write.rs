@@ -17,8 +17,13 @@ use crate::rotation::decide::Direction;
 use crate::rotation::work::Authentication;
 use crate::{authorized_keys, journal};
 
-/// How often a write is tried against other writers.
-const WRITE_TRIES: usize = 5;
+/// How often a file is tried against other writers.
+pub(super) const CONFLICT_TRIES: usize = 5;
+
+/// How long another writer is given; random, so that two of a kind don't meet again.
+pub(super) fn conflict_pause() -> Duration {
+    Duration::from_millis(rand::rng().random_range(20..200))
+}
 
 impl DeviceRun {
     pub(super) fn paths(&self) -> Vec<String> {
@@ -60,11 +65,10 @@ impl DeviceRun {
             };
             if error.is_conflict() {
                 conflicts += 1;
-                if conflicts >= WRITE_TRIES {
+                if conflicts >= CONFLICT_TRIES {
                     return Err(error.into());
                 }
-                let pause = rand::rng().random_range(20..200);
-                sleep(Duration::from_millis(pause)).await;
+                sleep(conflict_pause()).await;
             } else if error.is_passing() {
                 self.session = self.session.take().filter(|_| !error.is_unanswered());
                 self.proving = self.proving.take().filter(|_| !error.is_unanswered());
@@ -87,7 +91,7 @@ impl DeviceRun {
         lines: &mut usize,
     ) -> Result<Result<(), FileError>, Failure> {
         let work = Arc::clone(&self.work);
-        let reach = self.reach(self.way.unwrap_or(Way::Shell));
+        let reach = self.reach_of(self.way.unwrap_or(Way::Shell), path);
         // The removal goes over the session that the new key opened, which stays open until the old one is refused.
         if kind == WriteKind::Remove && work.kind != Kind::Uninstall {
             self.prove_afresh().await?;

@@ -101,6 +101,20 @@ fn a_second_hard_link_is_not_broken() {
 }
 
 #[test]
+fn a_second_name_that_another_write_gave_is_waited_for() {
+    let place = Place::with(BEFORE);
+    let second = place.file.with_file_name(".kw-another-vault-1.old");
+    std::fs::hard_link(&place.file, &second).unwrap();
+    let answer = run(&["sh"], &place.write("1", BEFORE, AFTER));
+    assert_eq!(parse_write("1", &answer), Err(WriteError::ChangedBySomeoneElse));
+    assert_eq!(place.text(), BEFORE, "the other write would lose its file");
+    let told = || parse_probe("1", &run(&["sh"], &probe("1", &[place.path().to_owned()]).unwrap())).unwrap();
+    assert_eq!(told().files[0].link_count, None, "the check would refuse");
+    std::fs::rename(&second, place.file.with_file_name("second")).unwrap();
+    assert_eq!(told().files[0].link_count, Some(2), "the check would not refuse");
+}
+
+#[test]
 fn a_file_of_another_owner_is_not_taken_over() {
     if !is_root("giving a file to another account") {
         return;
