@@ -1,5 +1,10 @@
 //! Every input of the corpus, among them all that ever broke a promise, through the functions that a fuzzer calls.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this file is a test, but clippy takes only the functions marked as tests for it"
+)]
+
 use std::fs;
 use std::path::Path;
 
