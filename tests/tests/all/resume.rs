@@ -275,14 +275,15 @@ async fn a_device_that_is_away_after_the_point_of_no_return_keeps_both_keys() ->
     assert_eq!(ended.outcome, Outcome::PartlyChanged, "{ended:?}");
     scene.devices[1].restart().await?;
     let both = scene.devices[1].authorized_keys()?;
-    // The retry finds others' right to write the file, which sshd would not accept: a problem of the check.
+    // The retry finds a second name of the file, from which a rename would part it: a problem of the check.
     let path = scene.devices[1].authorized_keys_path();
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
+    let second = path.with_extension("second");
+    std::fs::hard_link(&path, &second)?;
     let (watch, _watching) = watch();
     let retried = scene.desk.keywheel.retry(ended.change, watch).await?;
     assert_eq!(retried.outcome, Outcome::PartlyChanged, "{retried:?}");
     assert_eq!(scene.devices[1].authorized_keys()?, both, "nothing goes back by itself after the point of no return");
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    std::fs::remove_file(&second)?;
     let (watch, _watching) = keywheel_fleet::watch();
     let retried = scene.desk.keywheel.retry(ended.change, watch).await?;
     assert_eq!(retried.outcome, Outcome::Changed, "{retried:?}");

@@ -37,6 +37,15 @@ pub struct Destroy {
     pub give_up: Vec<String>,
 }
 
+/// Whether a key's item is still to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Item {
+    /// It may be there.
+    There,
+    /// It was removed, and that could not be noted.
+    Gone,
+}
+
 /// What became of a retired key whose time had come.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Destroyed {
@@ -165,17 +174,22 @@ impl Keywheel {
     ) -> Result<Vec<Held>, Error> {
         let (id, now) = (credential.id, self.now());
         let history = Arc::new(self.database().run_read(move |connection| History::read(connection, id, now)).await?);
-        if let Some(held) = history.held(known, now) {
-            return Ok(vec![held]);
+        // Where only the note is missing that it is gone, nothing is left to be waited for.
+        let begun = self.begun_to_destroy(credential).await?.iter().any(|(_, item)| *item == known.item.as_str());
+        let there = self.vault().read(&known.item).await?.is_some();
+        if there || !begun {
+            if let Some(held) = history.held(known, now) {
+                return Ok(vec![held]);
+            }
         }
-        if self.vault().read(&known.item).await?.is_some() {
+        if there {
             let held = self.ask_once_more(credential, known, &history).await?;
             if !held.is_empty() {
                 return Ok(held);
             }
         }
         let newest = history.changes.first().map(|change| change.id);
-        self.destroy_item(credential, known, newest).await
+        self.destroy_item(credential, known, newest, if there || !begun { Item::There } else { Item::Gone }).await
     }
 
     /// Asks every device on which a version ever stood: it must accept a newer one by a login and refuse this one.
@@ -207,9 +221,7 @@ impl Keywheel {
             devices,
         };
         let work = Arc::new(self.asking(credential, &snapshot).await?);
-        let Some(old) = work.before().into_iter().find(|key| key.version == known.version) else {
-            return Err(RotationError::KeyGone { credential: credential.name.clone(), version: known.version }.into());
-        };
+        let old = self.version_key(credential, known.version).await?;
         let mut newer = work.before();
         newer.retain(|key| history.is_newer(key.version, known.version));
         let (old, newer) = (Arc::new(old), Arc::new(newer));
@@ -242,6 +254,7 @@ impl Keywheel {
         credential: &Credential,
         known: &KeyVersion,
         newest: Option<ChangeId>,
+        is: Item,
     ) -> Result<Vec<Held>, Error> {
         let _lock = CredentialLock::take(self.database().dir(), credential.id, &credential.name, Sharing::Exclusive)?;
         let begun = self.begun_to_destroy(credential).await?;
@@ -256,7 +269,7 @@ impl Keywheel {
                 let is_as_asked = history.changes.first().map(|change| change.id) == newest;
                 match known {
                     Some(known) if is_as_asked => {
-                        if let Some(held) = history.held(known, now) {
+                        if let Some(held) = history.held(known, now).filter(|_| is == Item::There) {
                             return Ok(Err(held));
                         }
                     }
