@@ -177,10 +177,11 @@ impl Keywheel {
         // Where only the note is missing that it is gone, nothing is left to be waited for.
         let begun = self.begun_to_destroy(credential).await?.iter().any(|(_, item)| *item == known.item.as_str());
         let there = self.vault().read(&known.item).await?.is_some();
-        if there || !begun {
-            if let Some(held) = history.held(known, now) {
-                return Ok(vec![held]);
-            }
+        let is = if there || !begun { Item::There } else { Item::Gone };
+        if is == Item::There
+            && let Some(held) = history.held(known, now)
+        {
+            return Ok(vec![held]);
         }
         if there {
             let held = self.ask_once_more(credential, known, &history).await?;
@@ -189,7 +190,7 @@ impl Keywheel {
             }
         }
         let newest = history.changes.first().map(|change| change.id);
-        self.destroy_item(credential, known, newest, if there || !begun { Item::There } else { Item::Gone }).await
+        self.destroy_item(credential, known, newest, is).await
     }
 
     /// Asks every device on which a version ever stood: it must accept a newer one by a login and refuse this one.
