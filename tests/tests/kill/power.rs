@@ -16,7 +16,7 @@ fn said(scene: &Scene, data: &Path) -> Result<String, Trouble> {
     let list = scene.output_on(data, &["change", "list"])?;
     if let Some(newest) = list.lines().next() {
         let newest: serde_json::Value = serde_json::from_str(newest)?;
-        said += &scene.output_on(data, &["change", "show", &newest["id"].to_string()])?;
+        said += &scene.output_on(data, &["change", "show", "--recorded", &newest["id"].to_string()])?;
     }
     Ok(said + &list)
 }

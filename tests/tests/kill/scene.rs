@@ -215,7 +215,7 @@ impl Scene {
     pub(crate) fn newest_change(&self) -> Result<Option<Value>, Trouble> {
         let changes = self.done(&["change", "list"])?.lines;
         let Some(id) = changes.first().and_then(|change| change["id"].as_i64()) else { return Ok(None) };
-        Ok(Some(self.show(&["change", "show", &id.to_string()])?))
+        Ok(Some(self.show(&["change", "show", "--recorded", &id.to_string()])?))
     }
 
     /// Ends the newest change, if it is open, and sees that nothing is lost, whatever was killed before.
