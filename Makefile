@@ -71,11 +71,12 @@ unit: require ## Runs the tests that need no other program
 	cd ui && npm test --silent
 	cargo nextest run $(UNIT)
 
-# These tests wait for devices more than they compute.
-WAITING := $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 1))
+# The tests of the matrix wait for devices more than they compute.
+WAITING := $(shell expr 3 '*' $$(nproc 2>/dev/null || echo 1))
 
 integration: ## Runs the tests over real SSH servers and a real keyring
-	cargo nextest run $(ALL) --test-threads $(WAITING) -E 'package(keywheel-fleet) - binary(window)'
+	cargo nextest run $(ALL) -E 'package(keywheel-fleet) - binary(window) - binary(matrix)'
+	cargo nextest run $(ALL) --test-threads $(WAITING) -E 'package(keywheel-fleet) & binary(matrix)'
 
 window: ## Runs the tests of the real window, on a display of their own
 	dbus-run-session --config-file=tests/setup/session.conf -- xvfb-run -a -s '-screen 0 1280x900x24' cargo nextest run $(ALL) -E 'package(keywheel-fleet) & binary(window)'

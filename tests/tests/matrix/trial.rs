@@ -371,6 +371,13 @@ impl Trial {
 
     /// Takes up what was left, forwards or back, and makes the change anew where nothing was.
     async fn settle(&self) -> Result<(), Trouble> {
+        // A device that restarts does so by its own clock, and may not even have begun.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        for device in &self.devices {
+            while tokio::net::TcpStream::connect(("127.0.0.1", device.port())).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
         let change = self.newest_change().await?;
         let state = change.as_ref().map_or(ChangeState::Failed, |change| change.state);
         let back = self.stage == Stage::TakeBack || self.variant == Variant::Sftp;
