@@ -67,6 +67,12 @@ impl FileError {
         }
     }
 
+    /// Whether something may have been left beside the file, and the session it went over may answer no more: no answer came,
+    /// or none in time.
+    pub fn is_unclean(&self) -> bool {
+        self.is_unanswered() || matches!(self, Self::Write { source: WriteError::TooLate, .. })
+    }
+
     /// Whether another process wrote the file in between.
     pub fn is_conflict(&self) -> bool {
         matches!(

@@ -86,7 +86,7 @@ pub(super) struct DeviceRun {
     proving: Option<Session>,
     /// The version of the key that the device was last entered with.
     entered: Option<VersionKey>,
-    /// When a write was last sent whose answer did not come.
+    /// When a write was last sent whose answer did not come, or not in time.
     unanswered: Option<Instant>,
     /// Whether the catalogue knows that the device was seen.
     contact_noted: AtomicBool,

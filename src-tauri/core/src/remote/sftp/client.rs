@@ -1,18 +1,21 @@
 //! One SFTP channel: its requests, each with a timeout, and what its refusals mean.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use russh_sftp::{
     client::{Config, RawSftpSession, error::Error},
     protocol::{File, FileAttributes, OpenFlags, Packet, StatusCode},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::super::{During, RemoteError, Session, program::DirectoryState};
 use super::place::path_of;
 
 /// What was under way when a connection ended.
 pub(super) const DURING: During = During::Sftp;
+
+/// How often a connection on which an answer is awaited is looked at.
+const LOOKS_EVERY: Duration = Duration::from_millis(50);
 
 /// No file of keys is larger.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -374,7 +377,18 @@ impl<'a> Sftp<'a> {
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<Result<T, (StatusCode, String)>, RemoteError> {
         let after = self.session.timeouts().stage;
-        match timeout(after, request).await {
+        let ended = async {
+            while !self.session.has_ended() {
+                sleep(LOOKS_EVERY).await;
+            }
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = timeout(after, request) => answer,
+            // The library leaves a request open whose connection has ended.
+            () = ended => return Err(self.cut()),
+        };
+        match answer {
             Ok(Ok(answer)) => Ok(Ok(answer)),
             Ok(Err(Error::Status(status))) => Ok(Err((status.status_code, status.error_message))),
             Ok(Err(Error::Limited(words))) => Ok(Err((StatusCode::Failure, words))),

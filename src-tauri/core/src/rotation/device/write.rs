@@ -70,8 +70,8 @@ impl DeviceRun {
                 }
                 sleep(conflict_pause()).await;
             } else if error.is_passing() {
-                self.session = self.session.take().filter(|_| !error.is_unanswered());
-                self.proving = self.proving.take().filter(|_| !error.is_unanswered());
+                self.session = self.session.take().filter(|_| !error.is_unclean());
+                self.proving = self.proving.take().filter(|_| !error.is_unclean());
                 let Some(pause) = pauses.next() else {
                     return Err(error.into());
                 };
@@ -145,11 +145,17 @@ impl DeviceRun {
                 *lines += planned.added.len() + planned.removed.len();
                 (EffectResult::Written { hash, carried_over: written.carried_over }, Ok(()))
             }
-            Err(error) if error.is_unanswered() => {
-                self.unanswered = Some(sent);
-                (EffectResult::Unknown { cause: Unknown::Cut }, Err(error))
+            Err(error) => {
+                if error.is_unclean() {
+                    self.unanswered = Some(sent);
+                }
+                let result = if error.is_unanswered() {
+                    EffectResult::Unknown { cause: Unknown::Cut }
+                } else {
+                    EffectResult::Failed { cause: Report::of(&error) }
+                };
+                (result, Err(error))
             }
-            Err(error) => (EffectResult::Failed { cause: Report::of(&error) }, Err(error)),
         };
         work.conclude(effect, result).await?;
         Ok(outcome)
