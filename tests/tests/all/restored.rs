@@ -7,7 +7,8 @@ use keywheel_core::{
     rotation::{ConnectWith, Finished, Rotate, Stage, decide::Outcome, event::What},
     vault::Vault as _,
 };
-use keywheel_fleet::{ClientKey, Desk, Fleet, Trouble, available, watch};
+use keywheel_fleet::sshd::SshdBuilder;
+use keywheel_fleet::{ClientKey, Desk, Fleet, Sshd, Trouble, available, watch};
 
 const OTHERS: &[u8] = b"# kept\nssh-ed25519 broken\n\xff\xfe\n";
 
@@ -20,7 +21,11 @@ struct Scene {
 
 impl Scene {
     async fn new(count: usize) -> Result<Option<Self>, Trouble> {
-        let Some(fleet) = available(Fleet::start(count))? else { return Ok(None) };
+        Self::like(count, &Sshd::builder()).await
+    }
+
+    async fn like(count: usize, builder: &SshdBuilder) -> Result<Option<Self>, Trouble> {
+        let Some(fleet) = available(Fleet::start_like(count, builder))? else { return Ok(None) };
         let desk = Desk::open()?;
         let key = desk.client.key("deploy", "ed25519")?;
         let text = [OTHERS, b"no-pty ", key.public.as_bytes(), b"\nlast"].concat();
@@ -230,4 +235,20 @@ async fn a_device_that_came_back_with_an_old_file_is_entered_with_the_key_it_has
     let known = keywheel.installed(id).await?;
     assert!(!known.iter().any(|known| known.version == 1 && known.stands()), "it was seen to be refused: {known:?}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_from_many_changes_ago_is_entered_without_wearing_out_its_patience() -> Result<(), Trouble> {
+    let Some(scene) = Scene::like(1, &Sshd::builder().config("MaxAuthTries 4")).await? else { return Ok(()) };
+    let sshd = &scene.fleet.devices[0];
+    let before = sshd.authorized_keys()?;
+    for _ in 0..4 {
+        changed(&scene.desk.keywheel).await?;
+    }
+    sshd.write_authorized_keys(&before)?;
+    assert_eq!(warnings(&scene.desk.keywheel).await?, [vec!["accepts-other-version".to_owned()]]);
+    let log = sshd.log()?;
+    assert!(!log.contains("Too many authentication failures"), "five keys were offered on one connection: {log}");
+    changed(&scene.desk.keywheel).await?;
+    scene.assert_healed(&scene.desk.keywheel).await
 }

@@ -361,15 +361,6 @@ pub fn drop_texts_before(transaction: &Transaction<'_>, time: Timestamp) -> Resu
     Ok(())
 }
 
-/// When a credential's files were last written to on any device, or were about to be.
-pub fn last_write(connection: &Connection, credential: CredentialId) -> Result<Option<Timestamp>, JournalError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT coalesce(resulted_at, intended_at) AS at FROM effect JOIN change ON change.id = effect.change \
-         WHERE change.credential = ?1 AND effect.kind = 'write' ORDER BY at DESC LIMIT 1",
-    )?;
-    Ok(statement.query_row([credential], |row| crate::database::column::time(row, 0)).optional()?)
-}
-
 /// The last write of a change whose result is not known, on any device or one.
 pub fn unanswered_write(
     connection: &Connection,

@@ -17,6 +17,10 @@ use crate::rotation::Work;
 use crate::rotation::decide::Direction;
 use crate::rotation::work::{Authentication, VersionKey, answered, unanswered};
 
+/// More are not offered on one connection, so that two at most are refused before one is accepted: a server counts them
+/// (`MaxAuthTries`), and so do programs that read its log and shut addresses out.
+const OFFERED_AT_ONCE: usize = 3;
+
 impl DeviceRun {
     pub(super) async fn connect(&self, work: &Work) -> Result<Connection, Failure> {
         let route = work.route(&self.snapshot).await?;
@@ -121,13 +125,15 @@ impl DeviceRun {
                 let (device, username) = (self.name().to_owned(), username.to_owned());
                 return Err(Problem::KeyLoginNotOffered { device, username }.into());
             }
-            match connection.enter(username, left).await? {
-                Entry::Entered(session, index) => return Ok((*session, refused + index)),
-                Entry::HungUp(next) => {
-                    left = left.get(next..).unwrap_or_default();
-                    refused += next;
-                }
-            }
+            let offered = left.get(..OFFERED_AT_ONCE).unwrap_or(left);
+            let passed = match connection.enter(username, offered).await {
+                Ok(Entry::Entered(session, index)) => return Ok((*session, refused + index)),
+                Ok(Entry::HungUp(next)) => next,
+                Err(RemoteError::AuthenticationRefused { .. }) if offered.len() < left.len() => offered.len(),
+                Err(error) => return Err(error.into()),
+            };
+            left = left.get(passed..).unwrap_or_default();
+            refused += passed;
         }
     }
 
