@@ -1,7 +1,5 @@
 //! Connections that are cut, answers that are lost, hosts that say nothing any more.
 
-use std::time::Duration;
-
 use keywheel_fleet::{
     embedded::{Edge, Fault, KeyIs, Moment, Which},
     matrix::{Stage, Variant},
@@ -65,15 +63,8 @@ fn die(trial: &Trial) {
 
 /// sshd ends with all its sessions, and is there again when the first tries have failed.
 fn restart(trial: &Trial) {
-    let runtime = tokio::runtime::Handle::current();
-    trial.at(Edge::Before, move |device| {
-        device.stop();
-        let device = std::sync::Arc::clone(device);
-        runtime.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            device.restart().await.unwrap();
-        });
-    });
+    let (runtime, shared) = (tokio::runtime::Handle::current(), std::sync::Arc::clone(&trial.shared));
+    trial.at(Edge::Before, move |device| shared.restart(&runtime, device));
 }
 
 column! {

@@ -1,6 +1,6 @@
 //! Processes that end, machines whose power fails.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use keywheel_fleet::{
     embedded::{Edge, Fault, Moment, Which},
@@ -51,7 +51,7 @@ fn copy(from: &Path, to: &Path) {
 fn cut_power_there(trial: &Trial) {
     let vault: String = trial.desk.keywheel.database().vault_id().chars().take(8).collect();
     let runtime = tokio::runtime::Handle::current();
-    let target = std::sync::Arc::clone(trial.target());
+    let (target, shared) = (std::sync::Arc::clone(trial.target()), std::sync::Arc::clone(&trial.shared));
     trial.arm(move |device, effect| {
         let point = effect.point();
         if let Effect::Command(part) = effect {
@@ -61,11 +61,7 @@ fn cut_power_there(trial: &Trial) {
         }
         device.once(Edge::Before, point, move || {
             fs::write(target.home().join(format!(".ssh/.kw-{vault}-1-99.new")), "half a file").unwrap();
-            target.stop();
-            runtime.spawn(async move {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                target.restart().await.unwrap();
-            });
+            shared.restart(&runtime, &target);
         });
     });
 }

@@ -79,6 +79,8 @@ pub(crate) struct Trial {
 pub(crate) struct Shared {
     hit: AtomicBool,
     lies: AtomicBool,
+    /// Whether the target is away, and comes back by itself.
+    away: AtomicBool,
     running: Mutex<Option<AbortHandle>>,
     clock: Arc<OffClock>,
     /// What another writer has appended to the target's file.
@@ -91,6 +93,18 @@ impl Shared {
     /// Notes that the fault has hit.
     pub(crate) fn hit(&self) {
         self.hit.store(true, Ordering::SeqCst);
+    }
+
+    /// Takes a device away for a moment: nothing listens there until it is back.
+    pub(crate) fn restart(self: &Arc<Self>, runtime: &tokio::runtime::Handle, device: &Arc<Embedded>) {
+        self.away.store(true, Ordering::SeqCst);
+        device.stop();
+        let (shared, device) = (Arc::clone(self), Arc::clone(device));
+        runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            device.restart().await.unwrap();
+            shared.away.store(false, Ordering::SeqCst);
+        });
     }
 
     /// Ends the process that makes the change.
@@ -371,12 +385,9 @@ impl Trial {
 
     /// Takes up what was left, forwards or back, and makes the change anew where nothing was.
     async fn settle(&self) -> Result<(), Trouble> {
-        // A device that restarts does so by its own clock, and may not even have begun.
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        for device in &self.devices {
-            while tokio::net::TcpStream::connect(("127.0.0.1", device.port())).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+        // A change that does not wait for a device that is away ends before it is back.
+        while self.shared.away.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let change = self.newest_change().await?;
         let state = change.as_ref().map_or(ChangeState::Failed, |change| change.state);
