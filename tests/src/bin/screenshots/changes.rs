@@ -52,12 +52,17 @@ pub(crate) async fn asked(camera: &Camera, page: &Page, world: &World) -> Result
         page.sees_no_more("Checking:").await?;
         camera.take(page, "change-keys").await?;
     }
+    if camera.wants("key-compromised") {
+        go(page, "#/credentials/4/compromised").await?;
+        page.sees("9 of 9 ready").await?;
+        camera.take(page, "key-compromised").await?;
+    }
     camera.visit(page, "change-install", "#/credentials/6/install", "Install key on 12 devices").await
 }
 
 /// A change of the team's, held in the middle so that it can be looked at.
 pub(crate) async fn running(camera: &Camera, page: &Page, world: &World) -> Result<(), Trouble> {
-    if !camera.wants_any(&["change-running", "change-finished"]) {
+    if !camera.wants_any(&["change-running", "change-finished", "change-accepts", "key-destroy"]) {
         return Ok(());
     }
     go(page, "#/credentials/4/change").await?;
@@ -70,7 +75,20 @@ pub(crate) async fn running(camera: &Camera, page: &Page, world: &World) -> Resu
     camera.take(page, "change-running").await?;
     world.speed_up();
     page.sees("9 of 9 devices accept the new key and refuse the old").await?;
-    camera.take(page, "change-finished").await
+    camera.take(page, "change-finished").await?;
+    if camera.wants("change-accepts") {
+        page.button("Ask the devices now").await?;
+        page.sees("As the devices answered").await?;
+        camera.take(page, "change-accepts").await?;
+    }
+    if camera.wants("key-destroy") {
+        go(page, "#/credentials/4").await?;
+        page.button("Destroy now…").await?;
+        page.sees("can’t be brought back").await?;
+        camera.take(page, "key-destroy").await?;
+        page.button("Cancel").await?;
+    }
+    Ok(())
 }
 
 /// Five devices: nothing to do, then changes at their beginning, middle and end, one that was stopped, one with causes.
