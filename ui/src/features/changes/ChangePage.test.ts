@@ -231,6 +231,14 @@ test("the devices are asked on demand, and where one can't be asked its last ans
   expect(changeAccepts).toHaveBeenCalledExactlyOnceWith(7);
 });
 
+test("why a device could not be asked is Portuguese, too", async () => {
+  catalogue.choose("pt-BR");
+  const unasked = { device_id: 2, device: "web-2", versions: [], error: unreachable };
+  await open(page(["changed", "changed"], { state: "changed" }), { changeAccepts: () => Promise.resolve([unasked]) });
+  await userEvent.click(screen.getByRole("button", { name: "Perguntar aos dispositivos agora" }));
+  expect(await screen.findByText(new RegExp(unreachableInPortuguese.message.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")))).toBeTruthy();
+});
+
 test("while a change runs its devices are not asked beside it", async () => {
   await open(page(waiting(2)));
   expect(screen.queryByRole("button", { name: "Ask the devices now" })).toBeNull();

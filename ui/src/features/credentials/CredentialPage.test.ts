@@ -170,6 +170,13 @@ test("a retired key says when it goes, or what it is kept for", async () => {
   expect(kept.parentElement?.textContent).toContain("web-2 was not seen to refuse it.");
 });
 
+test("what a retired key is kept for is Portuguese, too", async () => {
+  catalogue.choose("pt-BR");
+  const reason = { ...report("not-proven", "web-2 was not seen to refuse it."), sentence: "not-seen-refused", arguments: { device: "web-2" } };
+  await page(details({ retired: [retired({ version: 2, held_by: [{ ...held, reason }] })] }));
+  expect(screen.getByText("Não se viu o dispositivo “web-2” aceitar uma chave mais nova e recusar esta.")).toBeTruthy();
+});
+
 test("a retired key is destroyed only behind the credential's name", async () => {
   const destroyKey = vi.fn(() => Promise.resolve([]));
   await page(details({ retired: [retired()] }), { destroyKey });
