@@ -24,6 +24,7 @@ const KEPT: &[&str] = &[
     "change-running",
     "change-finished",
     "change-partly",
+    "key-compromised",
     "changes",
     "devices",
     "device",
