@@ -95,12 +95,7 @@ impl Session {
 
     /// Whether the connection still stands, as far as this side knows, and can open a channel.
     pub fn is_open(&self) -> bool {
-        !self.has_ended() && !self.spent.load(Ordering::Relaxed)
-    }
-
-    /// Whether the connection has ended.
-    pub(super) fn has_ended(&self) -> bool {
-        self.connection.handle.is_closed()
+        !self.connection.handle.is_closed() && !self.spent.load(Ordering::Relaxed)
     }
 
     /// Whether the server opens one channel to a connection and ends the connection at the second, as tinysshd does.

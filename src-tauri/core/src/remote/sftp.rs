@@ -8,6 +8,7 @@
 mod client;
 mod left_over;
 mod place;
+mod watched;
 mod write;
 
 use russh_sftp::protocol::OpenFlags;

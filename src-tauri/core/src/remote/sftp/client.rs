@@ -10,12 +10,13 @@ use tokio::time::{sleep, timeout};
 
 use super::super::{During, RemoteError, Session, program::DirectoryState};
 use super::place::path_of;
+use super::watched::{Ended, Watched};
 
 /// What was under way when a connection ended.
 pub(super) const DURING: During = During::Sftp;
 
-/// How often a connection on which an answer is awaited is looked at.
-const LOOKS_EVERY: Duration = Duration::from_millis(50);
+/// So long after the end of a channel it is known whether its connection has ended, too.
+const SETTLES: Duration = Duration::from_millis(100);
 
 /// No file of keys is larger.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -108,6 +109,7 @@ impl Account {
 pub(super) struct Sftp<'a> {
     session: &'a Session,
     raw: RawSftpSession,
+    ended: Ended,
     extensions: HashMap<String, String>,
 }
 
@@ -115,14 +117,25 @@ impl<'a> Sftp<'a> {
     /// Opens the channel and agrees on the version.
     pub(super) async fn open(session: &'a Session) -> Result<Self, RemoteError> {
         let stage = session.timeouts().stage;
-        let stream = session.sftp_stream().await?;
+        let (stream, ended) = Watched::new(session.sftp_stream().await?);
         let request_timeout_secs = stage.as_secs().saturating_add(1);
         let raw = RawSftpSession::new_with_config(stream, Config { request_timeout_secs, ..Config::default() });
         let (device, username) = (session.target().name.clone(), session.username().to_owned());
-        match timeout(stage, raw.init()).await {
-            Ok(Ok(version)) if version.version == 3 => Ok(Self { session, raw, extensions: version.extensions }),
+        let version = tokio::select! {
+            biased;
+            version = timeout(stage, raw.init()) => version.map(Result::ok),
+            () = ended.wait() => Ok(None),
+        };
+        if matches!(version, Ok(None)) && session.is_open() {
+            // A connection that is cut ends its channels a moment before itself.
+            sleep(SETTLES).await;
+        }
+        match version {
+            Ok(Some(version)) if version.version == 3 => {
+                Ok(Self { session, raw, ended, extensions: version.extensions })
+            }
             Err(_) => Err(RemoteError::Timeout { device, during: During::OpeningSftp, after: stage }),
-            Ok(Err(_)) if !session.is_open() => Err(RemoteError::Cut { device, during: During::OpeningSftp }),
+            Ok(None) if !session.is_open() => Err(RemoteError::Cut { device, during: During::OpeningSftp }),
             // A forced command that is no SFTP server, or a version nobody speaks.
             Ok(_) => Err(RemoteError::NoSftp { device, username }),
         }
@@ -377,16 +390,10 @@ impl<'a> Sftp<'a> {
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<Result<T, (StatusCode, String)>, RemoteError> {
         let after = self.session.timeouts().stage;
-        let ended = async {
-            while !self.session.has_ended() {
-                sleep(LOOKS_EVERY).await;
-            }
-        };
         let answer = tokio::select! {
             biased;
             answer = timeout(after, request) => answer,
-            // The library leaves a request open whose connection has ended.
-            () = ended => return Err(self.cut()),
+            () = self.ended.wait() => return Err(self.cut()),
         };
         match answer {
             Ok(Ok(answer)) => Ok(Ok(answer)),
