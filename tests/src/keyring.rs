@@ -51,13 +51,14 @@ const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus C
 const GUARD: &str = r#"
 folder=$1 address=$2
 IFS= read -r password
-dbus-daemon --config-file="$folder/bus.conf" --address="$address" --nofork --nopidfile </dev/null >"$folder/bus.log" 2>&1 &
+{ dbus-daemon --config-file="$folder/bus.conf" --address="$address" --nofork --nopidfile </dev/null
+  echo "dbus-daemon ended with $?"; } >"$folder/bus.log" 2>&1 &
 tries=0
 while [ ! -S "$folder/bus" ] && [ $tries -lt 200 ]; do sleep 0.05; tries=$((tries + 1)); done
 unlock=--unlock
 [ "$3" = unlocked ] || unlock=
-printf %s "$password" | gnome-keyring-daemon --foreground $unlock --components=secrets \
-    --control-directory="$folder/run/keyring" >"$folder/keyring.log" 2>&1 &
+{ printf %s "$password" | gnome-keyring-daemon --foreground $unlock --components=secrets \
+    --control-directory="$folder/run/keyring"; echo "gnome-keyring-daemon ended with $?"; } >"$folder/keyring.log" 2>&1 &
 # Only now, so that the daemons don't inherit it.
 trap '' INT TERM HUP
 IFS= read -r end
@@ -312,7 +313,8 @@ impl PrivateKeyring {
         }
     }
 
-    fn log(&self) -> String {
+    /// Returns what the daemons printed, and with which status they ended, if they did.
+    pub fn log(&self) -> String {
         let read = |name| std::fs::read_to_string(self.folder.join(name)).unwrap_or_default();
         read("bus.log") + &read("keyring.log")
     }

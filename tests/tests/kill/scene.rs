@@ -138,7 +138,8 @@ impl Scene {
     /// Runs what must succeed.
     pub(crate) fn done(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
         let ran = self.run(arguments)?;
-        assert_eq!(ran.status, Some(0), "{arguments:?}: {}", ran.text);
+        // The keyring is killed by nobody here: if it is gone, its daemons know why.
+        assert_eq!(ran.status, Some(0), "{arguments:?}: {}{}", ran.text, self.keyring.log());
         Ok(ran)
     }
 
