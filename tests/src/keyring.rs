@@ -16,7 +16,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use zbus::blocking::{Connection, Proxy, connection};
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
@@ -57,8 +57,15 @@ tries=0
 while [ ! -S "$folder/bus" ] && [ $tries -lt 200 ]; do sleep 0.05; tries=$((tries + 1)); done
 unlock=--unlock
 [ "$3" = unlocked ] || unlock=
-{ printf %s "$password" | gnome-keyring-daemon --foreground $unlock --components=secrets \
-    --control-directory="$folder/run/keyring"; echo "gnome-keyring-daemon ended with $?"; } >"$folder/keyring.log" 2>&1 &
+keyring() {
+  printf %s "$password" | gnome-keyring-daemon --foreground $unlock --components=secrets \
+    --control-directory="$folder/run/keyring"
+  status=$?
+  echo "gnome-keyring-daemon ended with $status"
+  [ $status -gt 128 ]
+}
+# As a desktop does, it is started again when it has fallen over.
+{ while keyring; do echo again >>"$folder/falls"; done; } >"$folder/keyring.log" 2>&1 &
 # Only now, so that the daemons don't inherit it.
 trap '' INT TERM HUP
 IFS= read -r end
@@ -214,6 +221,37 @@ impl PrivateKeyring {
     /// Makes a command use this keyring and this home, and no display.
     pub fn set_environment(&self, command: &mut Command) {
         set_environment(command, &self.folder);
+    }
+
+    /// How often the keyring has fallen over and was started again, unlocked.
+    ///
+    /// gnome-keyring 42 to 50 ends itself (SIGTRAP, SIGABRT) where a program is killed between its question and the answer:
+    /// "assertion 'client' failed" is what it logs.
+    pub fn falls(&self) -> usize {
+        std::fs::read_to_string(self.folder.join("falls")).unwrap_or_default().lines().count()
+    }
+
+    /// Makes the keyring fall over.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer, or can't be killed.
+    pub fn fell(&self) -> Result<(), PrivateKeyringError> {
+        let id: u32 = self.ask(|bus| {
+            let daemon = Proxy::new(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")?;
+            daemon.call("GetConnectionUnixProcessID", &("org.freedesktop.secrets",))
+        })?;
+        let killed = kill(Pid::from_raw(id.cast_signed()), Signal::SIGTRAP);
+        killed.map_err(|error| PrivateKeyringError::Start { folder: self.folder.clone(), source: error.into() })
+    }
+
+    /// Waits until the keyring answers, as it does soon after it has fallen over.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub fn wait(&self) -> Result<(), PrivateKeyringError> {
+        self.wait_until_up(true)
     }
 
     /// Locks the keyring.

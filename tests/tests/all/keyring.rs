@@ -234,6 +234,20 @@ async fn zbus_session(keyring: &PrivateKeyring) -> secret_service::SecretService
         .unwrap()
 }
 
+#[tokio::test]
+async fn a_keyring_that_falls_over_is_started_again_with_what_it_held() {
+    let folder = folder();
+    let keyring = PrivateKeyring::start(folder.path()).unwrap();
+    let vault = open(&keyring);
+    vault.store(&name("a"), b"private").await.unwrap();
+    keyring.fell().unwrap();
+    while keyring.falls() == 0 {
+        tokio::task::yield_now().await;
+    }
+    keyring.wait().unwrap();
+    assert_eq!(vault.read(&name("a")).await.unwrap().unwrap().as_slice(), b"private", "the vault asks the new one");
+}
+
 #[test]
 fn a_dropped_keyring_leaves_no_process_and_no_file() {
     let folder = folder();

@@ -16,6 +16,11 @@ use tempfile::TempDir;
 const OTHERS: &[u8] = b"# theirs \xff\r\ncommand=\"true\",no-pty ssh-ed25519 \
     AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB other\n";
 
+/// The exit status that says that the vault can't be used and nothing was begun.
+const NO_VAULT: i32 = 5;
+/// The exit status that says that something was begun and can be resumed.
+const INTERRUPTED: i32 = 4;
+
 /// How a change that was broken off is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -131,7 +136,18 @@ impl Scene {
         Ok(command)
     }
 
+    /// Runs the program, and once more where it found the keyring gone that fell over when a program before was killed.
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
+        let falls = self.keyring.falls();
+        let ran = Ran::of(&self.command(arguments)?.output()?);
+        if ran.status != Some(NO_VAULT) {
+            return Ok(ran);
+        }
+        self.keyring.wait()?;
+        if self.keyring.falls() == 0 {
+            return Ok(ran);
+        }
+        eprintln!("{arguments:?} found no keyring, which has fallen over {falls} times before: {}", self.keyring.log());
         Ok(Ran::of(&self.command(arguments)?.output()?))
     }
 
@@ -237,7 +253,14 @@ impl Scene {
             return Ok(false);
         }
         assert_eq!(change["possible"].to_string(), "[\"resume\",\"roll-back\"]", "{at}: {change}");
-        let ended = self.run(&["change", ending.command(), &change["id"].to_string()])?;
+        let end = || self.run(&["change", ending.command(), &change["id"].to_string()]);
+        let falls = self.keyring.falls();
+        let mut ended = end()?;
+        if ended.status == Some(INTERRUPTED) && self.keyring.falls() > falls {
+            // The keyring had still to deal with the program that was killed before, and fell over.
+            self.keyring.wait()?;
+            ended = end()?;
+        }
         let outcome = ended.lines.last().and_then(|line| line["outcome"].as_str()).unwrap_or_default();
         // A key that never reached the keyring leads nowhere but back.
         let wanted = outcomes.contains(&outcome) || (outcome == "rolled-back" && !self.is_stored(&change)?);
