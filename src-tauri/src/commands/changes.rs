@@ -14,6 +14,8 @@ use keywheel_core::rotation::operations::ConnectWith;
 use keywheel_core::rotation::{Install, OnFailure, Rotate, Strategy, Uninstall};
 use serde::{Deserialize, Serialize};
 use tauri::State;
+use tauri::ipc::Channel;
+use tokio::sync::mpsc::unbounded_channel;
 use ts_rs::TS;
 
 use crate::desk::Desk;
@@ -154,10 +156,22 @@ pub(crate) async fn stop_change(desk: State<'_, Arc<Desk>>, id: ChangeId) -> Ans
     desk.running.stop(id).map_err(report)
 }
 
-/// Asks each device of a change which key versions it accepts now.
+/// Asks each device of a change which key versions it accepts now, and tells each answer as it comes.
 #[tauri::command]
-pub(crate) async fn change_accepts(desk: State<'_, Arc<Desk>>, id: ChangeId) -> Answer<Vec<Accepts>> {
-    desk.keywheel()?.change_accepts(id).await.map_err(report)
+pub(crate) async fn change_accepts(desk: State<'_, Arc<Desk>>, id: ChangeId, answers: Channel<Accepts>) -> Answer<()> {
+    let (keywheel, stop) = (desk.keywheel()?, desk.checks.begin());
+    let (answered, mut answer) = unbounded_channel();
+    let asking = tokio::spawn(async move { keywheel.ask_change(id, answered, stop).await });
+    // It ends when everybody is asked and the sender is let go.
+    while let Some(answer) = answer.recv().await {
+        if answers.send(answer).is_err() {
+            desk.checks.stop();
+        }
+    }
+    match asking.await {
+        Ok(done) => done.map_err(report),
+        Err(_) => Err(report(DeskError::Broken)),
+    }
 }
 
 /// Lists the changes, newest first.

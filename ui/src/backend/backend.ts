@@ -105,8 +105,8 @@ export interface Backend {
   stepChange(id: number, step: Step): Promise<number>;
   /** Finishes the device in hand and leaves the change interrupted. */
   stopChange(id: number): Promise<void>;
-  /** Asks each device of a change which key versions it accepts now. */
-  changeAccepts(id: number): Promise<Accepts[]>;
+  /** Asks each device of a change which key versions it accepts now; `stopCheck` ends it after the devices in hand. */
+  changeAccepts(id: number, onAnswer: (answer: Accepts) => void): Promise<void>;
   changes(): Promise<ChangeView[]>;
   change(id: number): Promise<ChangePage>;
 

@@ -47,7 +47,7 @@ export const tauriBackend: Backend = {
   beginChange: (request) => call("begin_change", { request }),
   stepChange: (id, step) => call("step_change", { id, step }),
   stopChange: (id) => call("stop_change", { id }),
-  changeAccepts: (id) => call("change_accepts", { id }),
+  changeAccepts: (id, onAnswer) => call("change_accepts", { id, answers: channel(onAnswer) }),
   changes: () => call("changes"),
   change: (id) => call("change", { id }),
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+use tokio::{
+    sync::{mpsc::UnboundedSender, watch},
+    task::JoinSet,
+};
 
 use super::{
     Problem, RotationError, Work,
@@ -82,7 +85,7 @@ impl Keywheel {
         let snapshot = self.snapshot(&Outline::of(&credential), None, None, None).await?;
         self.vault().check().await?;
         let credential = self.take_newer_keys(credential).await?;
-        self.ask_devices(&credential, &snapshot).await
+        self.ask_devices(&credential, &snapshot, None).await
     }
 
     /// Asks every device of a change which versions of the key it accepts now.
@@ -93,21 +96,45 @@ impl Keywheel {
     ///
     /// There is no such change; the database's own failure.
     pub async fn change_accepts(&self, id: ChangeId) -> Result<Vec<Accepts>, Error> {
+        self.change_accepts_audited(id, None).await
+    }
+
+    /// As [`Keywheel::change_accepts`], with each device's answer told as it comes, and with a way to stop.
+    ///
+    /// No further device is asked once `stop` turns true, or nobody wants the answers any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Keywheel::change_accepts`].
+    pub async fn ask_change(
+        &self,
+        id: ChangeId,
+        answers: UnboundedSender<Accepts>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), Error> {
+        self.change_accepts_audited(id, Some(&Listener { answers, stop })).await.map(drop)
+    }
+
+    async fn change_accepts_audited(&self, id: ChangeId, listener: Option<&Listener>) -> Result<Vec<Accepts>, Error> {
         let action = Action::new("change-accepts", "change", id.to_string());
-        let answers = self.change_accepts_now(id).await;
+        let answers = self.change_accepts_now(id, listener).await;
         self.record(action, answers.as_ref().err().map(|error| error as &(dyn Explain + Sync))).await;
         answers
     }
 
-    async fn change_accepts_now(&self, id: ChangeId) -> Result<Vec<Accepts>, Error> {
+    async fn change_accepts_now(&self, id: ChangeId, listener: Option<&Listener>) -> Result<Vec<Accepts>, Error> {
         let change = self.find_change(id).await?;
         let credential = self.credential_of_change(change.credential).await?;
         match self.may_ask(id, self.state_now(&change, &credential.name)?, &credential).await {
             Ok(()) => {
                 let credential = self.take_newer_keys(credential).await?;
-                self.ask_devices(&credential, &change.snapshot).await
+                self.ask_devices(&credential, &change.snapshot, listener).await
             }
-            Err(reason) => self.recorded(&credential, &change.snapshot, &Report::of(&reason)).await,
+            Err(reason) => {
+                let recorded = self.recorded(&credential, &change.snapshot, &Report::of(&reason)).await?;
+                listener.into_iter().for_each(|listener| recorded.iter().for_each(|answer| listener.tell(answer)));
+                Ok(recorded)
+            }
         }
     }
 
@@ -143,7 +170,12 @@ impl Keywheel {
         Ok(snapshot.devices.iter().map(known).collect())
     }
 
-    async fn ask_devices(&self, credential: &Credential, snapshot: &Snapshot) -> Result<Vec<Accepts>, Error> {
+    async fn ask_devices(
+        &self,
+        credential: &Credential,
+        snapshot: &Snapshot,
+        listener: Option<&Listener>,
+    ) -> Result<Vec<Accepts>, Error> {
         let id = credential.id;
         let installed: Arc<Vec<Installed>> =
             Arc::new(self.read(move |connection| key_version::installed(connection, id)).await?);
@@ -154,6 +186,7 @@ impl Keywheel {
         let mut answers = Vec::new();
         loop {
             while asking.len() < DEVICES_AT_ONCE
+                && listener.is_none_or(Listener::goes_on)
                 && let Some((place, device)) = waiting.next()
             {
                 let (work, credential, installed) =
@@ -162,7 +195,11 @@ impl Keywheel {
             }
             match asking.join_next().await {
                 None => break,
-                Some(Ok((place, answer))) => answers.push((place, answer?)),
+                Some(Ok((place, answer))) => {
+                    let answer = answer?;
+                    listener.into_iter().for_each(|listener| listener.tell(&answer));
+                    answers.push((place, answer));
+                }
                 Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                 Some(Err(_)) => {}
             }
@@ -190,6 +227,23 @@ impl Keywheel {
             noting: Noting::Noted,
         })
         .await
+    }
+}
+
+/// Somebody who is told each answer as it comes, and may want no more.
+struct Listener {
+    answers: UnboundedSender<Accepts>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Listener {
+    fn goes_on(&self) -> bool {
+        !*self.stop.borrow() && !self.answers.is_closed()
+    }
+
+    fn tell(&self, answer: &Accepts) {
+        // Whoever has gone away wants no more answers, and `goes_on` says so.
+        let _ = self.answers.send(answer.clone());
     }
 }
 

@@ -7,6 +7,7 @@ import { notices } from "../../app/notices.svelte";
 import { router } from "../../app/router.svelte";
 import type { Backend } from "../../backend/backend";
 import { fakeBackend } from "../../backend/fake";
+import type { Accepts } from "../../generated/Accepts";
 import type { ChangePage as Page } from "../../generated/ChangePage";
 import type { DeviceState } from "../../generated/DeviceState";
 import type { Event } from "../../generated/Event";
@@ -215,12 +216,12 @@ test("the devices are asked on demand, and where one can't be asked its last ans
     last: null,
   });
   const asked = { ...version(2, NEW, "unknown"), by: null, last: { accepted: true, at: "2026-03-01T10:00:00Z" } };
-  const changeAccepts = vi.fn(() =>
-    Promise.resolve([
-      { device_id: 1, device: "web-1", versions: [version(2, NEW, "accepted"), version(1, OLD, "accepted")], error: null },
-      { device_id: 2, device: "web-2", versions: [asked], error: report("unreachable") },
-    ]),
-  );
+  const changeAccepts = vi.fn((_id: number, onAnswer: (answer: Accepts) => void) => {
+    onAnswer({ device_id: 2, device: "web-2", versions: [asked], error: report("unreachable") });
+    const both = [version(2, NEW, "accepted"), version(1, OLD, "accepted")];
+    onAnswer({ device_id: 1, device: "web-1", versions: both, error: null });
+    return Promise.resolve();
+  });
   await open(page(["changed", "changed"], { state: "changed" }), { changeAccepts });
   expect(changeAccepts).not.toHaveBeenCalled();
   await user.click(screen.getByRole("button", { name: "Ask the devices now" }));
@@ -228,13 +229,36 @@ test("the devices are asked on demand, and where one can't be asked its last ans
   expect(screen.getByText("Version 2")).toBeTruthy();
   expect(screen.getByText(/^Could not be asked: /)).toBeTruthy();
   expect(screen.getByText(/^Accepted version 2 /)).toBeTruthy();
-  expect(changeAccepts).toHaveBeenCalledExactlyOnceWith(7);
+  expect(changeAccepts).toHaveBeenCalledExactlyOnceWith(7, expect.any(Function));
+  const names = within(screen.getByRole("region", { name: "What the devices accept now" })).getAllByText(/^web-/);
+  expect(names.map((name) => name.textContent), "not in the order of change").toEqual(["web-1", "web-2"]);
+});
+
+test("asking tells who has answered, and stops on request", async () => {
+  const user = userEvent.setup();
+  let end = () => {};
+  const changeAccepts = (_id: number, onAnswer: (answer: Accepts) => void) => {
+    onAnswer({ device_id: 1, device: "web-1", versions: [], error: report("unreachable") });
+    return new Promise<void>((resolve) => (end = resolve));
+  };
+  const stopCheck = vi.fn(() => Promise.resolve());
+  await open(page(["changed", "changed"], { state: "changed" }), { changeAccepts, stopCheck });
+  await user.click(screen.getByRole("button", { name: "Ask the devices now" }));
+  expect(await screen.findByText("2 devices asked: 1 answered")).toBeTruthy();
+  await user.click(screen.getByRole("button", { name: "Stop asking" }));
+  expect(stopCheck).toHaveBeenCalledOnce();
+  expect(screen.getByText("Finishing the devices in hand")).toBeTruthy();
+  end();
+  expect(await screen.findByText(/^As 1 of 2 devices answered /)).toBeTruthy();
+  expect(screen.queryByRole("button", { name: "Stop asking" })).toBeNull();
 });
 
 test("why a device could not be asked is Portuguese, too", async () => {
   catalogue.choose("pt-BR");
   const unasked = { device_id: 2, device: "web-2", versions: [], error: unreachable };
-  await open(page(["changed", "changed"], { state: "changed" }), { changeAccepts: () => Promise.resolve([unasked]) });
+  await open(page(["changed", "changed"], { state: "changed" }), {
+    changeAccepts: (_id, onAnswer) => Promise.resolve(onAnswer(unasked)),
+  });
   await userEvent.click(screen.getByRole("button", { name: "Perguntar aos dispositivos agora" }));
   expect(await screen.findByText(new RegExp(unreachableInPortuguese.message.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")))).toBeTruthy();
 });
