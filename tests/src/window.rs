@@ -4,6 +4,7 @@
 
 mod desktop;
 mod display;
+mod file_dialog;
 mod page;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use tempfile::TempDir;
 use self::desktop::Outside;
 pub use self::desktop::Tray;
 use self::display::Display;
+use self::file_dialog::FileDialog;
 pub use self::page::{Page, keys};
 use crate::Trouble;
 use crate::keyring::{PrivateKeyring, Start};
@@ -133,6 +135,18 @@ impl Place {
     /// Sets a variable for the windows that are opened from now on.
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.into());
+    }
+
+    /// Switches the toolkit's animations off for the windows that are opened from now on: what is typed into a file dialog
+    /// while its field for a path slides in would be lost.
+    ///
+    /// # Errors
+    ///
+    /// The setting can't be written.
+    pub fn keep_still(&self) -> Result<(), Trouble> {
+        let folder = Path::new(&self.home()).join(".config/gtk-3.0");
+        fs::create_dir_all(&folder)?;
+        Ok(fs::write(folder.join("settings.ini"), "[Settings]\ngtk-enable-animations=0\n")?)
     }
 
     /// A command with the variables of this place and no others.
@@ -299,6 +313,25 @@ impl Window {
     /// It stays hidden.
     pub async fn shown(&self) -> Result<(), Trouble> {
         self.outside()?.wait_until(true).await
+    }
+
+    /// Answers the file dialog that is open, or opens now.
+    ///
+    /// # Errors
+    ///
+    /// None comes, or it does not close.
+    pub async fn choose_file(&self, path: &Path) -> Result<(), Trouble> {
+        let path = path.to_str().ok_or("a path that can be typed")?;
+        FileDialog::shown(self.display.as_deref()).await?.choose(path).await
+    }
+
+    /// Closes the file dialog that is open, or opens now, without a choice.
+    ///
+    /// # Errors
+    ///
+    /// As [`Window::choose_file`].
+    pub async fn choose_no_file(&self) -> Result<(), Trouble> {
+        FileDialog::shown(self.display.as_deref()).await?.cancel().await
     }
 
     /// Asks the program to end, as a session does that ends.

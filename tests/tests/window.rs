@@ -17,6 +17,8 @@ mod change;
 mod crowd;
 #[path = "window/emergency.rs"]
 mod emergency;
+#[path = "window/files.rs"]
+mod files;
 #[path = "window/first_change.rs"]
 mod first_change;
 #[path = "window/interrupted.rs"]
