@@ -22,7 +22,7 @@ use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use keywheel_core::Keywheel;
 use keywheel_core::audit::Actor;
-use keywheel_core::clock::SystemClock;
+use keywheel_core::clock::{Clock, SystemClock};
 use keywheel_core::vault::OsKeyring;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -176,8 +176,17 @@ impl Place {
     ///
     /// It can't be opened.
     pub fn keywheel(&self) -> Result<Keywheel, Trouble> {
+        self.keywheel_at(Arc::new(SystemClock))
+    }
+
+    /// Opens it at another time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Place::keywheel`].
+    pub fn keywheel_at(&self, clock: Arc<dyn Clock>) -> Result<Keywheel, Trouble> {
         let vault = Arc::new(OsKeyring::open_at(&self.keyring.address()));
-        Ok(Keywheel::open(&self.data_dir(), vault, Arc::new(SystemClock), Actor::named("tester@desk"))?)
+        Ok(Keywheel::open(&self.data_dir(), vault, clock, Actor::named("tester@desk"))?)
     }
 
     /// Opens a window and waits until it shows something.

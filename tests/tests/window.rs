@@ -15,6 +15,8 @@ mod boundary;
 mod change;
 #[path = "window/crowd.rs"]
 mod crowd;
+#[path = "window/destroy.rs"]
+mod destroy;
 #[path = "window/emergency.rs"]
 mod emergency;
 #[path = "window/files.rs"]
