@@ -4,6 +4,7 @@
 
 mod desktop;
 mod display;
+mod file_dialog;
 mod page;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use keywheel_core::Keywheel;
 use keywheel_core::audit::Actor;
-use keywheel_core::clock::SystemClock;
+use keywheel_core::clock::{Clock, SystemClock};
 use keywheel_core::vault::OsKeyring;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -31,6 +32,7 @@ use tempfile::TempDir;
 use self::desktop::Outside;
 pub use self::desktop::Tray;
 use self::display::Display;
+use self::file_dialog::FileDialog;
 pub use self::page::{Page, keys};
 use crate::Trouble;
 use crate::keyring::{PrivateKeyring, Start};
@@ -135,6 +137,18 @@ impl Place {
         self.variables.insert(name.to_owned(), value.into());
     }
 
+    /// Switches the toolkit's animations off for the windows that are opened from now on: what is typed into a file dialog
+    /// while its field for a path slides in would be lost.
+    ///
+    /// # Errors
+    ///
+    /// The setting can't be written.
+    pub fn keep_still(&self) -> Result<(), Trouble> {
+        let folder = Path::new(&self.home()).join(".config/gtk-3.0");
+        fs::create_dir_all(&folder)?;
+        Ok(fs::write(folder.join("settings.ini"), "[Settings]\ngtk-enable-animations=0\n")?)
+    }
+
     /// A command with the variables of this place and no others.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -162,8 +176,17 @@ impl Place {
     ///
     /// It can't be opened.
     pub fn keywheel(&self) -> Result<Keywheel, Trouble> {
+        self.keywheel_at(Arc::new(SystemClock))
+    }
+
+    /// Opens it at another time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Place::keywheel`].
+    pub fn keywheel_at(&self, clock: Arc<dyn Clock>) -> Result<Keywheel, Trouble> {
         let vault = Arc::new(OsKeyring::open_at(&self.keyring.address()));
-        Ok(Keywheel::open(&self.data_dir(), vault, Arc::new(SystemClock), Actor::named("tester@desk"))?)
+        Ok(Keywheel::open(&self.data_dir(), vault, clock, Actor::named("tester@desk"))?)
     }
 
     /// Opens a window and waits until it shows something.
@@ -299,6 +322,25 @@ impl Window {
     /// It stays hidden.
     pub async fn shown(&self) -> Result<(), Trouble> {
         self.outside()?.wait_until(true).await
+    }
+
+    /// Answers the file dialog that is open, or opens now.
+    ///
+    /// # Errors
+    ///
+    /// None comes, or it does not close.
+    pub async fn choose_file(&self, path: &Path) -> Result<(), Trouble> {
+        let path = path.to_str().ok_or("a path that can be typed")?;
+        FileDialog::shown(self.display.as_deref()).await?.choose(path).await
+    }
+
+    /// Closes the file dialog that is open, or opens now, without a choice.
+    ///
+    /// # Errors
+    ///
+    /// As [`Window::choose_file`].
+    pub async fn choose_no_file(&self) -> Result<(), Trouble> {
+        FileDialog::shown(self.display.as_deref()).await?.cancel().await
     }
 
     /// Asks the program to end, as a session does that ends.

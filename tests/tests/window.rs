@@ -15,8 +15,12 @@ mod boundary;
 mod change;
 #[path = "window/crowd.rs"]
 mod crowd;
+#[path = "window/destroy.rs"]
+mod destroy;
 #[path = "window/emergency.rs"]
 mod emergency;
+#[path = "window/files.rs"]
+mod files;
 #[path = "window/first_change.rs"]
 mod first_change;
 #[path = "window/interrupted.rs"]

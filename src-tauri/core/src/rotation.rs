@@ -21,6 +21,7 @@ mod driver;
 mod error;
 pub mod event;
 pub mod finding;
+mod limits;
 mod newer;
 pub mod operations;
 mod other_keys;

@@ -298,3 +298,45 @@ async fn a_file_of_roots_in_folders_of_roots_is_changed_by_root_alone() -> Resul
     assert_eq!(finding.problems[0].code, "file-read-only", "the account itself can't write it: {finding:?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_its_own_line_keeps_out_is_told_by_that_line() -> Result<(), Trouble> {
+    for (options, code) in [
+        ("expiry-time=\"20200101\"", "key-expired"),
+        ("from=\"192.0.2.0/24\",no-pty", "from-refused"),
+        // Nobody here knows whether the device calls this machine so.
+        ("from=\"gate.example.com\"", "authentication-refused"),
+    ] {
+        let Some(trial) = trial(root(), With::Key).await? else { return Ok(()) };
+        let line = format!("{options} {}", trial.key.public);
+        trial.sshd.write_authorized_keys(&trial.text_around(&line))?;
+        trial.refuses(code).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_whose_limits_are_kept_is_no_finding() -> Result<(), Trouble> {
+    let Some(trial) = trial(root(), With::Key).await? else { return Ok(()) };
+    let line = format!("expiry-time=\"20990101\",from=\"127.0.0.0/8\" {}", trial.key.public);
+    trial.sshd.write_authorized_keys(&trial.text_around(&line))?;
+    trial.changes().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_takes_an_older_key_says_why_it_refuses_the_current_one() -> Result<(), Trouble> {
+    let Some(sshd) = available(Sshd::builder().start())? else { return Ok(()) };
+    let trial = Trial::at(sshd).await?;
+    trial.change(Strategy::TwoPhase).await?;
+    let credential = trial.desk.keywheel.find_credential("deploy").await?;
+    let current = credential.current_key().ok_or("a key")?.public_key.to_openssh();
+    let lines = format!("{}\nexpiry-time=\"20200101\" {current}", trial.key.public);
+    trial.sshd.write_authorized_keys(&trial.text_around(&lines))?;
+    let finding = trial.check().await?;
+    let said: Vec<&str> = finding.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert!(finding.ready && said.contains(&"accepts-other-version"), "{finding:?}");
+    assert!(said.contains(&"key-expired"), "nobody would know why: {finding:?}");
+    let finished = trial.change(Strategy::TwoPhase).await?;
+    assert_eq!(finished.outcome, Outcome::Changed, "it was ready: {finished:?}");
+    Ok(())
+}

@@ -147,6 +147,37 @@ fn killed_everywhere(strategy: &str, first: Ending) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// One in so many places of an emergency is enough for `make test`, since it works on a device as any change does; odd, so
+/// that some are in a commit and some behind one.
+const EMERGENCY_STEP: usize = 5;
+
+#[test]
+fn an_emergency_killed_at_any_step_goes_on_and_loses_nothing() -> Result<(), Trouble> {
+    let rotate = ["rotate", "deploy", "--strategy", "emergency"];
+    let Some(effects) = effects_of(2, &rotate)? else { return Ok(()) };
+    let points = match torture() {
+        Some(_) => [commits(&effects), sendings(&effects)].concat(),
+        None => commits(&effects).into_iter().step_by(EMERGENCY_STEP).collect(),
+    };
+    let tally = share(2, &points, |scene, point| {
+        let at = format!("emergency, killed at {point}");
+        let ran = scene.killed_at(&rotate, *point)?;
+        assert!(ran.killed || ran.status == Some(0), "{at}: {ran:?}");
+        let ended = scene.end_change(Ending::Resume, &[Ending::Resume.outcome()], &at)?;
+        // Where the new key was not stored yet there is nothing to go on with: it is begun once more.
+        if scene.newest_change()?.is_some_and(|change| change["state"] != "changed") {
+            scene.done(&rotate)?;
+        }
+        scene.assert_whole(&at)?;
+        Ok(ended)
+    })?;
+    let Some(tally) = tally else { return Ok(()) };
+    let Tally { runs, ended, .. } = tally;
+    eprintln!("emergency: {} kill points, {runs} runs, {ended} of them interrupted a change", points.len());
+    tally.assert_met(60);
+    Ok(())
+}
+
 #[test]
 fn a_two_phase_change_killed_at_any_step_loses_nothing() -> Result<(), Trouble> {
     killed_everywhere("two-phase", Ending::Resume)

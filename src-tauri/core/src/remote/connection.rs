@@ -8,6 +8,7 @@ mod pen;
 use std::{
     collections::HashMap,
     fmt,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Instant,
 };
@@ -84,9 +85,11 @@ impl Connector {
         let observer = Observer { seen: Arc::clone(&seen) };
         let limit = self.timeouts.connect;
         let version_seen = Arc::new(AtomicBool::new(false));
+        let mut local_address = None;
         let (handle, jump) = match &route.jump {
             None => {
                 let stream = dial(target, limit).await?;
+                local_address = stream.local_addr().ok().map(|address| address.ip().to_canonical());
                 let stream = Listening { stream, version_seen: Arc::clone(&version_seen) };
                 (timeout(limit, client::connect_stream(config, stream, observer)).await, None)
             }
@@ -119,6 +122,7 @@ impl Connector {
             target: target.clone(),
             timeouts: self.timeouts,
             opened: Instant::now(),
+            local_address,
             _jump: jump,
             methods: None,
         })
@@ -187,6 +191,7 @@ pub struct Connection {
     pub(super) target: Target,
     pub(super) timeouts: Timeouts,
     pub(super) opened: Instant,
+    local_address: Option<IpAddr>,
     /// Held so that the jump device's connection stands as long as this one.
     _jump: Option<Arc<Session>>,
     methods: Option<Vec<MethodKind>>,
@@ -226,6 +231,11 @@ impl Connection {
     /// When the key exchange was through.
     pub fn opened(&self) -> Instant {
         self.opened
+    }
+
+    /// This machine's address of the connection; none through a jump device, whose address the device sees.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        self.local_address
     }
 
     /// The host key that was shown, which is one of the pinned ones.

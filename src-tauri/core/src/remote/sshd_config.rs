@@ -31,6 +31,11 @@ const DEFAULT_FILES: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2
 /// nothing for what isn't there or can't be read.
 pub type Read<'a> = dyn Fn(&str) -> Vec<(String, Vec<u8>)> + 'a;
 
+/// Whether `from=` of a key's line (sshd(8)) with this list of addresses and names surely keeps out who connects from an address.
+pub(crate) fn leaves_out(list: &str, address: IpAddr) -> bool {
+    pattern::leaves_out(list, address)
+}
+
 /// The login that is asked about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Connection {

@@ -7,6 +7,7 @@ mod remove;
 mod take_back;
 mod write;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -86,6 +87,8 @@ pub(super) struct DeviceRun {
     proving: Option<Session>,
     /// The version of the key that the device was last entered with.
     entered: Option<VersionKey>,
+    /// The address that this machine was last seen to connect from.
+    local_address: Option<IpAddr>,
     /// When a write was last sent whose answer did not come, or not in time.
     unanswered: Option<Instant>,
     /// Whether the catalogue knows that the device was seen.
@@ -109,6 +112,7 @@ impl DeviceRun {
             session: None,
             proving: None,
             entered: None,
+            local_address: None,
             unanswered: None,
             contact_noted: AtomicBool::new(false),
         }

@@ -1,5 +1,7 @@
 //! What stands in the way of a change on a device, or should be known before.
 
+use std::net::IpAddr;
+
 use crate::authorized_keys::EditError;
 use crate::error::Explain;
 use crate::journal::ChangeId;
@@ -272,6 +274,31 @@ pub enum Problem {
         /// The earlier one.
         twin: String,
     },
+    /// The time of the key's line is over.
+    #[error("On \"{device}\", the line of the key in {path} lets it in until {time} only (expiry-time).")]
+    KeyExpired {
+        /// The device.
+        device: String,
+        /// The file.
+        path: String,
+        /// The time, as the line has it.
+        time: String,
+    },
+    /// The key's line is for other machines.
+    #[error(
+        "On \"{device}\", the line of the key in {path} lets it in from {patterns} only (from), and this machine's address is \
+         {address}."
+    )]
+    FromRefused {
+        /// The device.
+        device: String,
+        /// The file.
+        path: String,
+        /// From where it lets in, as the line has it.
+        patterns: String,
+        /// The address that this machine connects from.
+        address: IpAddr,
+    },
     /// Another credential would lose its key.
     #[error("On \"{device}\", the credential \"{credential}\" logs in to the same account with the same key.")]
     SameKeyElsewhere {
@@ -354,6 +381,8 @@ impl Explain for Problem {
         AlgorithmNotAccepted { device, key_type } => "algorithm-not-accepted",
         KeysFromElsewhere { device } => "keys-from-elsewhere",
         SameDevice { device, twin } => "same-device",
+        KeyExpired { device, path, time } => "key-expired",
+        FromRefused { device, path, patterns, address } => "from-refused",
         SameKeyElsewhere { device, credential } => "same-key-elsewhere",
         Disabled { device } => "device-disabled",
         NoWayToFiles { device, username } => "shell-and-sftp-unusable",
@@ -420,6 +449,13 @@ impl Explain for Problem {
             Self::KeysFromElsewhere { .. } => "If the old key is still accepted at the end, it comes from there.",
             Self::Edit { source, .. } => return source.hint(),
             Self::SameDevice { .. } => "Both are one device for the change; take one of them off the credential.",
+            Self::KeyExpired { .. } => {
+                "Set a later time in that line, or take the option out; the new key's line gets the same options."
+            }
+            Self::FromRefused { .. } => {
+                "Take this machine into from= of that line, by the address under which the device sees it; the new key's \
+                 line gets the same options."
+            }
             Self::SameKeyElsewhere { .. } => "Take the device off one of the two credentials, or make them one.",
             Self::Disabled { .. } => "Switch it on, or take it off the credential.",
             Self::NoWayToFiles { .. } => {

@@ -37,6 +37,23 @@ pub(super) fn matches_address(list: &str, address: IpAddr) -> Option<bool> {
     readable.then_some(holds == Some(true))
 }
 
+/// Whether a list of addresses and names surely leaves an address out: a negated part fits it, or no part fits, and none of them
+/// may be a name, since nobody here knows by which name a server calls the address.
+pub(super) fn leaves_out(list: &str, address: IpAddr) -> bool {
+    let is_address = |part: &str| {
+        let part = part.strip_prefix('!').unwrap_or(part);
+        part.contains(['/', ':']) || part.chars().all(|sign| sign.is_ascii_digit() || ".*?".contains(sign))
+    };
+    match matches_address(list, address) {
+        None | Some(true) => false,
+        Some(false) => {
+            let negated = list.split(',').filter_map(|part| part.strip_prefix('!'));
+            negated.into_iter().any(|part| matches_address(part, address) == Some(true))
+                || list.split(',').all(is_address)
+        }
+    }
+}
+
 /// `Some(false)`: a negated part fits; `Some(true)`: a part fits, and no negated one; `None`: no part fits.
 fn judge(list: &str, mut fits: impl FnMut(&str) -> bool) -> Option<bool> {
     let mut found = None;
@@ -126,6 +143,23 @@ mod tests {
         assert!(matches_any("wheel", &groups));
         assert!(!matches_any("wheel,!users", &groups), "one group that is negated decides");
         assert!(!matches_any("adm", &groups));
+    }
+
+    #[test]
+    fn a_list_leaves_an_address_out_only_where_no_name_may_let_it_in() {
+        for (list, out) in [
+            ("10.0.0.0/8", true),
+            ("192.0.2.0/24", false),
+            ("192.0.2.?", false),
+            ("192.0.3.?,::1", true),
+            ("gate.example.com,10.0.0.1", false),
+            ("gate.example.com,!192.0.2.7", true),
+            ("*,!192.0.2.0/24", true),
+            ("!10.0.0.1", true),
+            ("10.0.0.0/x", false),
+        ] {
+            assert_eq!(leaves_out(list, "192.0.2.7".parse().unwrap()), out, "{list}");
+        }
     }
 
     #[test]

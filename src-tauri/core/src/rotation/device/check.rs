@@ -7,8 +7,10 @@ use tokio::time::sleep;
 
 use super::write::{CONFLICT_TRIES, conflict_pause};
 use super::{DeviceRun, Failure};
+use crate::clock::Timestamp;
 use crate::error::Report;
 use crate::journal::Kind;
+use crate::key::PublicKey;
 use crate::remote::files::{FileError, Files, Reach, Way};
 use crate::remote::program::{ConfigurationFile, Probe, ProgramError};
 use crate::remote::sshd_config::Effective;
@@ -16,6 +18,7 @@ use crate::remote::{RemoteError, Session, sshd_config};
 use crate::rotation::decide::Standing;
 use crate::rotation::event::{Said, StageState, What};
 use crate::rotation::finding::{Finding, Found, Goal, Judged, Login, judge};
+use crate::rotation::limits::{Caller, refusal};
 use crate::rotation::other_keys::{OtherKey, other_keys};
 use crate::rotation::work::Authentication;
 use crate::rotation::{Problem, Seen, Stage};
@@ -113,7 +116,7 @@ impl DeviceRun {
         if self.work.resumed {
             self.clean(way, &probe.files).await?;
         }
-        let refusal = self.check_login().await?;
+        let refusal = self.check_login().await?.map(|refusal| self.explained(refusal, &probe));
         let itself = matches!(self.work.authentication, Authentication::Itself);
         let login = match refusal {
             Some(_) => Login::Refused,
@@ -146,7 +149,7 @@ impl DeviceRun {
         if !self.standing.is_touched() {
             self.check_sharing(&mut found).await?;
         }
-        self.check_version(&mut found);
+        self.check_version(&mut found, &probe);
         Ok(found)
     }
 
@@ -179,7 +182,7 @@ impl DeviceRun {
     }
 
     /// Says that the device does not accept the current key but another version, with which it was entered.
-    fn check_version(&self, found: &mut Found) {
+    fn check_version(&self, found: &mut Found, probe: &Probe) {
         let (Some(current), Some(entered)) = (&self.work.old, &self.entered) else { return };
         let is_other = self.work.others.iter().any(|other| other.version == entered.version);
         if is_other {
@@ -188,7 +191,26 @@ impl DeviceRun {
                 version: entered.version,
                 current: current.version,
             }));
+            found.finding.warnings.extend(self.limits(probe, &[&current.public]));
         }
+    }
+
+    /// A refusal of the key, with the cause that its lines show where they plainly show one.
+    fn explained(&self, refusal: Report, probe: &Probe) -> Report {
+        if refusal.code != "authentication-refused" {
+            return refusal;
+        }
+        self.limits(probe, &self.work.older.iter().collect::<Vec<_>>()).unwrap_or(refusal)
+    }
+
+    /// What keeps these keys out, where each of their lines does so by its options.
+    fn limits(&self, probe: &Probe, keys: &[&PublicKey]) -> Option<Report> {
+        let texts: Vec<_> =
+            probe.files.iter().filter_map(|file| Some((file.path.as_str(), file.content.as_deref()?))).collect();
+        // The device's clock decides.
+        let now = probe.clock.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let caller = Caller { now: now.unwrap_or_else(|| self.work.now()), address: self.local_address };
+        refusal(self.name(), &texts, keys, caller).map(|problem| Report::of(&problem))
     }
 
     /// What sshd's configuration says of the account, where it can be read. What a probe does not bring by itself, since it is

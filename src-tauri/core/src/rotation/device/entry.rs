@@ -114,12 +114,18 @@ impl DeviceRun {
 
     /// Logs in with the first of these secrets that is accepted, on as many connections as the server makes it; tells which
     /// one that was.
-    async fn enter_with(&self, work: &Work, username: &str, secrets: &[Secret]) -> Result<(Session, usize), Failure> {
+    async fn enter_with(
+        &mut self,
+        work: &Work,
+        username: &str,
+        secrets: &[Secret],
+    ) -> Result<(Session, usize), Failure> {
         let wants_key = secrets.iter().any(|secret| matches!(secret, Secret::Key(_)));
         let mut left = secrets;
         let mut refused = 0;
         loop {
             let mut connection = self.connect(work).await?;
+            self.local_address = connection.local_address();
             let methods = connection.methods(username).await?;
             if wants_key && !methods.contains(&russh::MethodKind::PublicKey) {
                 let (device, username) = (self.name().to_owned(), username.to_owned());
