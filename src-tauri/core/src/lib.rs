@@ -14,6 +14,7 @@
 //! - [`audit`]: the hash-chained record of actions
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - [`rotation`]: what to do next, and doing it
+//! - [`schedule`]: when a key changes by itself; pure
 //! - [`process`]: what a process that holds secrets must not leak
 
 pub mod audit;
@@ -35,6 +36,7 @@ pub mod process;
 mod record;
 pub mod remote;
 pub mod rotation;
+pub mod schedule;
 pub mod settings;
 pub mod vault;
 
