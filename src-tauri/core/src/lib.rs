@@ -10,10 +10,11 @@
 //! - [`catalogue`]: people, devices, credentials, policies, key versions
 //! - [`journal`]: changes and their effects; what recovery reads
 //! - [`lock`]: one process at a time for each credential
-//! - [`person`], [`device`], [`credential`], [`settings`]: what can be done with each, as methods of [`Keywheel`]
+//! - [`person`], [`device`], [`credential`], [`policy`], [`settings`]: what can be done with each, as methods of [`Keywheel`]
 //! - [`audit`]: the hash-chained record of actions
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - [`rotation`]: what to do next, and doing it
+//! - [`schedule`]: when a key changes by itself; pure
 //! - [`process`]: what a process that holds secrets must not leak
 
 pub mod audit;
@@ -30,11 +31,13 @@ pub mod key;
 pub mod keywheel;
 pub mod lock;
 pub mod person;
+pub mod policy;
 pub mod private_file;
 pub mod process;
 mod record;
 pub mod remote;
 pub mod rotation;
+pub mod schedule;
 pub mod settings;
 pub mod vault;
 
