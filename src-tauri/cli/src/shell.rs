@@ -11,7 +11,7 @@ use keywheel_core::audit::Actor;
 use keywheel_core::clock::SystemClock;
 use keywheel_core::data_dir::default_data_dir;
 use keywheel_core::error::Explain;
-use keywheel_core::vault::{ItemName, ItemVersion, OsKeyring, Vault, VaultError};
+use keywheel_core::vault::{AnchorName, ItemName, ItemVersion, OsKeyring, Vault, VaultError};
 use zeroize::Zeroizing;
 
 use crate::arguments::Global;
@@ -114,6 +114,10 @@ impl Vault for NoKeyring {
     }
 
     async fn store(&self, _: &ItemName, _: &[u8]) -> Result<(), VaultError> {
+        Err(self.error())
+    }
+
+    async fn replace(&self, _: &AnchorName, _: &[u8]) -> Result<(), VaultError> {
         Err(self.error())
     }
 
