@@ -89,6 +89,13 @@ impl Desk {
         self.checks.stop();
     }
 
+    /// Anchors what was written into the audit.
+    pub(crate) async fn anchor(&self) {
+        if let Ok(keywheel) = self.keywheel() {
+            keywheel.anchor_audit().await;
+        }
+    }
+
     /// Lets go of the data directory and the keys in memory, because the process then ends without dropping anything.
     pub(crate) fn close(&self) {
         self.drafts().clear();

@@ -1,7 +1,7 @@
 //! The keyring, opened anew for each use.
 
 use async_trait::async_trait;
-use keywheel_core::vault::{ItemName, ItemVersion, OsKeyring, Vault, VaultError};
+use keywheel_core::vault::{AnchorName, ItemName, ItemVersion, OsKeyring, Vault, VaultError};
 use zeroize::Zeroizing;
 
 /// The keyring of this account, also where it is not there yet: a window stays open for days, and a keyring that was missing
@@ -17,6 +17,10 @@ impl Vault for Keyring {
 
     async fn store(&self, name: &ItemName, secret: &[u8]) -> Result<(), VaultError> {
         OsKeyring::open()?.store(name, secret).await
+    }
+
+    async fn replace(&self, name: &AnchorName, anchor: &[u8]) -> Result<(), VaultError> {
+        OsKeyring::open()?.replace(name, anchor).await
     }
 
     async fn read(&self, name: &ItemName) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {

@@ -82,7 +82,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), WindowError> {
             tauri::async_runtime::spawn(closing::stop_and_end(app.clone()));
         }
         RunEvent::ExitRequested { .. } => remember_place(app),
-        RunEvent::Exit => app.state::<Arc<Desk>>().close(),
+        RunEvent::Exit => {
+            let desk = app.state::<Arc<Desk>>();
+            tauri::async_runtime::block_on(desk.anchor());
+            desk.close();
+        }
         _ => {}
     });
     Ok(())

@@ -21,6 +21,8 @@ use nix::unistd::Pid;
 use zbus::blocking::{Connection, Proxy, connection};
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 
+/// What the name of an audit's anchor ends with.
+const ANCHOR: &str = "/audit/anchor";
 /// The password that unlocks the keyring.
 const PASSWORD: &str = "keywheel tests";
 /// The longest path of a Unix socket, of which the daemons make some below the folder (unix(7): 108 bytes with the NUL).
@@ -290,7 +292,7 @@ impl PrivateKeyring {
         })
     }
 
-    /// Lists Keywheel's items, also of a locked keyring.
+    /// Lists Keywheel's secrets, also of a locked keyring; the audit's anchor is none.
     ///
     /// # Errors
     ///
@@ -303,10 +305,10 @@ impl PrivateKeyring {
             for path in unlocked.into_iter().chain(locked) {
                 let item = Proxy::new(bus, "org.freedesktop.secrets", path, "org.freedesktop.Secret.Item")?;
                 let mut attributes: HashMap<String, String> = item.get_property("Attributes")?;
-                items.push(Item {
-                    label: item.get_property("Label")?,
-                    name: attributes.remove("username").unwrap_or_default(),
-                });
+                let name = attributes.remove("username").unwrap_or_default();
+                if !name.ends_with(ANCHOR) {
+                    items.push(Item { label: item.get_property("Label")?, name });
+                }
             }
             items.sort_by(|a, b| a.name.cmp(&b.name));
             Ok(items)

@@ -272,6 +272,12 @@ pub(crate) enum ShellError {
         /// How many.
         bad: usize,
     },
+    /// The keyring, with the anchor that the audit's chain is compared with, can't be used.
+    #[error("The audit could not be verified to its end: {}", .cause.message)]
+    AnchorUnread {
+        /// Why not.
+        cause: Report,
+    },
     /// A signal came before the change of a credential began.
     #[error("The key of \"{credential}\" was not changed, because a signal came before.")]
     NotBegun {
@@ -300,6 +306,7 @@ impl Explain for ShellError {
             Self::HostKeyChanged { .. } => "host-key-changed",
             Self::ChangeEnded { .. } => "key-stands",
             Self::BadRows { .. } => "csv-bad-row",
+            Self::AnchorUnread { .. } => "anchor-unread",
             Self::NotBegun { .. } => "interrupted",
         }
     }
@@ -335,6 +342,7 @@ impl Explain for ShellError {
                 "See what is where with `keywheel change list`, or leave the key there with --leave-keys.".to_owned()
             }
             Self::BadRows { .. } => "Mend the rows named above, and import the file again.".to_owned(),
+            Self::AnchorUnread { cause } => cause.hint.clone(),
             Self::NotBegun { .. } => "Run the command again for it.".to_owned(),
         }
     }
@@ -369,6 +377,7 @@ impl Explain for ShellError {
             | Self::NothingToEdit { .. }
             | Self::BadRows { .. } => Class::BadInput,
             Self::Key { source, .. } => source.class(),
+            Self::AnchorUnread { .. } => Class::Unusable,
             Self::Runtime { .. }
             | Self::Declined
             | Self::OtherName { .. }

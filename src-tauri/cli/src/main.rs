@@ -36,7 +36,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(source) => return shell.end(Err(error::ShellError::Runtime { source }.into())).into(),
     };
-    let done = runtime.block_on(run(&shell, arguments.command));
+    let done = runtime.block_on(async {
+        let done = run(&shell, arguments.command).await;
+        shell.anchor().await;
+        done
+    });
     shell.end(done).into()
 }
 

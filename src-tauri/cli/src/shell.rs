@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use keywheel_core::Keywheel;
@@ -11,7 +11,7 @@ use keywheel_core::audit::Actor;
 use keywheel_core::clock::SystemClock;
 use keywheel_core::data_dir::default_data_dir;
 use keywheel_core::error::Explain;
-use keywheel_core::vault::{ItemName, ItemVersion, OsKeyring, Vault, VaultError};
+use keywheel_core::vault::{AnchorName, ItemName, ItemVersion, OsKeyring, Vault, VaultError};
 use zeroize::Zeroizing;
 
 use crate::arguments::Global;
@@ -23,12 +23,13 @@ use crate::output::{Form, Output};
 pub(crate) struct Shell {
     global: Global,
     output: Arc<Output>,
+    opened: OnceLock<Keywheel>,
 }
 
 impl Shell {
     pub(crate) fn new(global: Global) -> Self {
         let output = Arc::new(Output::new(if global.json { Form::Json } else { Form::Text }));
-        Self { global, output }
+        Self { global, output, opened: OnceLock::new() }
     }
 
     /// Where data goes.
@@ -62,7 +63,16 @@ impl Shell {
             Ok(keyring) => Arc::new(keyring),
             Err(error) => Arc::new(NoKeyring(error)),
         };
-        Ok(Keywheel::open(&dir, vault, Arc::new(SystemClock), Actor::current())?)
+        let keywheel = Keywheel::open(&dir, vault, Arc::new(SystemClock), Actor::current())?;
+        // A command opens it once.
+        Ok(self.opened.get_or_init(|| keywheel).clone())
+    }
+
+    /// Anchors what the command wrote into the audit.
+    pub(crate) async fn anchor(&self) {
+        if let Some(keywheel) = self.opened.get() {
+            keywheel.anchor_audit().await;
+        }
     }
 
     /// Tells how the command ended, and answers it.
@@ -114,6 +124,10 @@ impl Vault for NoKeyring {
     }
 
     async fn store(&self, _: &ItemName, _: &[u8]) -> Result<(), VaultError> {
+        Err(self.error())
+    }
+
+    async fn replace(&self, _: &AnchorName, _: &[u8]) -> Result<(), VaultError> {
         Err(self.error())
     }
 

@@ -318,7 +318,14 @@ fn the_audit_holds_and_a_changed_row_is_found() {
     assert_eq!((&rows[0]["action"], &rows[0]["result"]), (&json!("device-add"), &json!("ok")));
     assert_eq!((&rows[1]["result"], &rows[1]["code"]), (&json!("refused"), &json!("name-taken")));
     assert_eq!(place.done(&["audit", "list", "--newest", "1"]), [rows[1].clone()]);
-    assert_eq!(place.done(&["audit", "verify"])[0]["chain"], "whole");
+    place.refused(&["audit", "verify"], 5, "anchor-unread");
+    let unread = place.json(&["audit", "verify"]);
+    let verdict = &unread.lines()[0];
+    assert_eq!((&verdict["chain"], &verdict["rows"]), (&json!("whole"), &json!(2)), "the file itself is told of");
+    assert_eq!((&verdict["anchor"], &verdict["unread"]["code"]), (&json!("unread"), &json!("keyring-missing")));
+    assert_eq!((&verdict["anchored_row"], &verdict["not_yet_anchored"]), (&Value::Null, &Value::Null));
+    let text = place.run(&["audit", "verify"]);
+    assert!(text.stdout.contains("as far as the file tells"), "nothing vouches for the end: {}", text.stdout);
     let out = place.path("audit.csv");
     place.done(&["audit", "export", "--format", "csv", "--out", &out]);
     place.refused(&["audit", "export", "--format", "csv", "--out", &out], 2, "file-exists");

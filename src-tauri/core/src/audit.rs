@@ -1,9 +1,10 @@
 //! The hash-chained record of actions.
 //!
 //! Each row carries the SHA-256 of the row before and of itself, so that a row that was changed, put in or taken out
-//! later is found. No secret is ever put in a row: `detail` holds names, fingerprints, numbers.
+//! later is found. The last row of a process is kept in the keyring as well, so that rows taken off the end are missed. No secret is ever put in a row: `detail` holds names, fingerprints, numbers.
 
 mod actor;
+pub(crate) mod anchor;
 mod chain;
 mod export;
 #[cfg(test)]
@@ -14,7 +15,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::{Deserialize, Serialize};
 
 pub use self::actor::Actor;
-pub use self::chain::{BadRow, Verdict, verify};
+pub use self::anchor::{Anchor, Kept, NotAnAnchor, begin_segment};
+pub use self::chain::{Anchored, BadRow, Lost, Verdict, verify};
 pub use self::export::{Format, export};
 use crate::clock::rfc3339;
 use crate::database::{DatabaseError, column};

@@ -6,11 +6,12 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction};
 
-use crate::audit::{self, Action, Actor};
+use crate::audit::{self, Action, Actor, Anchor};
 use crate::catalogue::{CatalogueError, policy};
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
@@ -24,6 +25,8 @@ pub struct Keywheel {
     vault: Arc<dyn Vault>,
     clock: Arc<dyn Clock>,
     actor: Actor,
+    /// The audit's last row when this was opened, or when it was anchored since.
+    pub(crate) anchored_until: Arc<AtomicI64>,
 }
 
 impl Keywheel {
@@ -46,13 +49,15 @@ impl Keywheel {
         clock: Arc<dyn Clock>,
         actor: Actor,
     ) -> Result<Self, DatabaseError> {
-        let begun = database.read(|conn| -> Result<bool, DatabaseError> {
-            Ok(conn.query_row("SELECT EXISTS (SELECT 1 FROM policy)", [], |row| row.get(0))?)
+        let (begun, end) = database.read(|conn| -> Result<(bool, Option<Anchor>), DatabaseError> {
+            let begun = conn.query_row("SELECT EXISTS (SELECT 1 FROM policy)", [], |row| row.get(0))?;
+            Ok((begun, audit::anchor::end(conn)?))
         })?;
         if !begun {
             database.write(|tx| policy::make_standard(tx, clock.now()))?;
         }
-        Ok(Self { database, vault, clock, actor })
+        let anchored_until = Arc::new(AtomicI64::new(end.map_or(0, |end| end.row)));
+        Ok(Self { database, vault, clock, actor, anchored_until })
     }
 
     /// The database.

@@ -1,9 +1,9 @@
 //! Where secrets lie: the keyring of the operating system.
 //!
 //! A vault keeps bytes under a name and lists nothing but the items of one version: what can be listed stands in the
-//! database, and only where that is older than the vault there is something to find. An item is written once
+//! database, and only where that is older than the vault there is something to find. A secret is written once
 //! and never again, because the stores below replace silently, and a restored database would then overwrite the only key
-//! that still logs in.
+//! that still logs in. The one item that is replaced is the audit's anchor, which is no secret.
 
 mod error;
 mod item_name;
@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use zeroize::Zeroizing;
 
 pub use error::{Cause, VaultError};
-pub use item_name::{ItemName, ItemVersion};
+pub use item_name::{AnchorName, ItemName, ItemVersion};
 pub use memory::{Fault, MemoryVault};
 pub use os_keyring::OsKeyring;
 
@@ -43,6 +43,13 @@ pub trait Vault: Debug + Send + Sync {
     /// [`VaultError::ItemExists`] if the name is taken, also by the same bytes; [`VaultError::Mismatch`] if what is read
     /// back differs; as for [`Vault::check`].
     async fn store(&self, name: &ItemName, secret: &[u8]) -> Result<(), VaultError>;
+
+    /// Keeps what the audit is anchored by, in place of what was there, reads it back and compares.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Mismatch`] if what is read back differs; as for [`Vault::check`].
+    async fn replace(&self, name: &AnchorName, anchor: &[u8]) -> Result<(), VaultError>;
 
     /// Reads a secret; `None` only if the vault was unlocked and holds no item of that name.
     ///

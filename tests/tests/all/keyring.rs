@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use keywheel_core::error::Explain;
-use keywheel_core::vault::{ItemName, ItemVersion, OsKeyring, Vault};
+use keywheel_core::vault::{AnchorName, ItemName, ItemVersion, OsKeyring, Vault};
 use keywheel_fleet::keyring::{PrivateKeyring, Start};
 
 fn folder() -> tempfile::TempDir {
@@ -42,6 +42,27 @@ async fn stores_reads_and_removes_in_a_real_keyring() {
     vault.remove(&name("a")).await.unwrap();
     assert!(vault.read(&name("a")).await.unwrap().is_none());
     assert_eq!(keyring.items().unwrap(), [], "a removed item must be gone from the keyring");
+}
+
+#[tokio::test]
+async fn an_anchor_takes_the_place_of_the_one_before_and_touches_no_other_item() {
+    let folder = folder();
+    let keyring = PrivateKeyring::start(folder.path()).unwrap();
+    let vault = open(&keyring);
+    vault.store(&name("a"), b"a key").await.unwrap();
+    let (anchor, other) = (AnchorName::new("a"), AnchorName::new("b"));
+    for text in [b"1 x".as_slice(), b"2 y", b"2 y"] {
+        vault.replace(&anchor, text).await.unwrap();
+        // Two items of one name would be ambiguous.
+        assert_eq!(vault.read(anchor.item()).await.unwrap().unwrap().as_slice(), text);
+    }
+    vault.replace(&other, b"9 z").await.unwrap();
+    assert_eq!(vault.read(anchor.item()).await.unwrap().unwrap().as_slice(), b"2 y");
+    assert_eq!(vault.read(&name("a")).await.unwrap().unwrap().as_slice(), b"a key", "a key was replaced");
+    keyring.lock().unwrap();
+    assert_eq!(vault.replace(&anchor, b"3 z").await.unwrap_err().code(), "keyring-locked");
+    keyring.unlock().unwrap();
+    assert_eq!(vault.read(anchor.item()).await.unwrap().unwrap().as_slice(), b"2 y");
 }
 
 #[tokio::test]

@@ -313,7 +313,8 @@ impl Scene {
 
     /// Asserts what holds for the whole life of a scene: the audit record is unbroken, and each key in the keyring is known.
     pub(crate) fn assert_consistent(&self) -> Result<(), Trouble> {
-        self.done(&["audit", "verify"])?;
+        let audit = self.show(&["audit", "verify"])?;
+        assert_eq!((audit["chain"].as_str(), audit["anchor"].as_str()), (Some("whole"), Some("holds")), "{audit}");
         let mut prints = Vec::new();
         for credential in self.done(&["credential", "list"])?.lines {
             let name = credential["name"].as_str().ok_or("a name")?;

@@ -11,4 +11,8 @@ id: number, } | { "problem": "missing",
 /**
  * Its number.
  */
+id: number, } | { "problem": "rewritten", 
+/**
+ * Its number.
+ */
 id: number, };

@@ -4,7 +4,9 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::anchor::{self, Anchor, Kept};
 use crate::database::DatabaseError;
+use crate::error::Report;
 
 /// A row as it is hashed.
 pub(super) struct Fields<'a> {
@@ -60,19 +62,60 @@ pub(super) fn beginning(conn: &Connection) -> Result<[u8; 32], DatabaseError> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
 #[serde(tag = "chain", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Every row is as it was written.
+    /// Every row is as it was written, as far as the file and the anchor tell.
     Whole {
         /// How many rows there are.
         #[ts(type = "number")]
         rows: i64,
         /// The last row's hash; noted elsewhere, it proves later that nothing was taken off the end and rewritten.
         head: Option<String>,
+        /// What the keyring says of it.
+        anchor: Anchored,
+        /// The row that the keyring vouches for, with all before it.
+        #[ts(type = "number | null")]
+        anchored_row: Option<i64>,
+        /// How many rows come after that; none where the keyring could not be asked.
+        #[ts(type = "number | null")]
+        not_yet_anchored: Option<i64>,
+        /// Rows that were lost when a backup was restored.
+        lost: Vec<Lost>,
+        /// Why the keyring could not be asked.
+        unread: Option<Report>,
     },
     /// A row is not as it was written.
     Broken {
         /// The first bad one.
         first: BadRow,
     },
+}
+
+/// What the keyring says of a chain that holds by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ts_rs::TS)]
+#[serde(rename_all = "kebab-case")]
+pub enum Anchored {
+    /// The row that it names is there, as it was.
+    Holds,
+    /// It holds no anchor yet.
+    NotYet,
+    /// Its anchor is of before a backup was restored, and none of the rows since is anchored.
+    BeforeRestore,
+    /// It could not be asked, so rows may have been taken off the end, or all been written anew.
+    Unread,
+}
+
+/// Rows that had been anchored and that a restored backup did not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ts_rs::TS)]
+#[ts(rename = "LostRecords")]
+pub struct Lost {
+    /// The row that says so.
+    #[ts(type = "number")]
+    pub segment: i64,
+    /// The first of them that is known.
+    #[ts(type = "number")]
+    pub from: i64,
+    /// The last one that was anchored.
+    #[ts(type = "number")]
+    pub to: i64,
 }
 
 /// The first row of the record that can't be trusted.
@@ -92,17 +135,32 @@ pub enum BadRow {
         #[ts(type = "number")]
         id: i64,
     },
+    /// The row fits those before it and is not the one that the keyring names: it or one before it was changed, and all
+    /// that follow were written anew.
+    Rewritten {
+        /// Its number.
+        #[ts(type = "number")]
+        id: i64,
+    },
 }
 
 /// Reads the whole chain and says whether it holds, or which row is the first bad one.
 ///
-/// The rows after the last one are missed too: SQLite remembers the highest number it gave (`sqlite_sequence`).
+/// The rows after the last one are missed too: SQLite remembers the highest number it gave (`sqlite_sequence`), and where
+/// that was set back as well, the keyring's anchor tells. The anchor is to be read before the rows: another process may
+/// move it on meanwhile.
 ///
 /// # Errors
 /// The database's own failure.
-pub fn verify(conn: &Connection) -> Result<Verdict, DatabaseError> {
+pub fn verify(conn: &Connection, kept: &Kept) -> Result<Verdict, DatabaseError> {
+    let anchor = match kept {
+        Kept::Anchor(anchor) => Some(anchor),
+        Kept::Nothing | Kept::Unread(_) => None,
+    };
     let mut before = beginning(conn)?;
     let mut expected = 1;
+    let mut anchored = false;
+    let mut segments: Vec<(i64, Anchor)> = Vec::new();
     let mut statement = conn.prepare(
         "SELECT id, at, actor, action, subject_kind, subject, result, code, detail, hash FROM audit ORDER BY id",
     )?;
@@ -124,14 +182,53 @@ pub fn verify(conn: &Connection) -> Result<Verdict, DatabaseError> {
         if id < expected || row.get_ref(9)?.as_blob().ok() != Some(hash.as_slice()) {
             return Ok(Verdict::Broken { first: BadRow::Changed { id } });
         }
+        anchored |= anchor == Some(&Anchor { row: id, hash });
+        if action == anchor::SEGMENT {
+            segments.extend(fields.detail.and_then(Anchor::named_in).map(|old| (id, old)));
+        }
         before = hash;
         expected += 1;
     }
+    let rows = expected - 1;
+    let left_behind = anchor.is_some_and(|anchor| segments.iter().any(|(_, old)| old == anchor));
+    if let Some(anchor) = anchor
+        && !anchored
+        && !left_behind
+        && anchor.row <= rows
+    {
+        return Ok(Verdict::Broken { first: BadRow::Rewritten { id: anchor.row } });
+    }
     let highest: Option<i64> =
         conn.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [], |row| row.get(0)).optional()?;
-    if highest.unwrap_or(0) >= expected {
+    let cut_off = anchor.is_some_and(|anchor| !left_behind && anchor.row > rows);
+    if highest.unwrap_or(0) > rows || cut_off {
         return Ok(Verdict::Broken { first: BadRow::Missing { id: expected } });
     }
-    let rows = expected - 1;
-    Ok(Verdict::Whole { rows, head: (rows > 0).then(|| hex::encode(before)) })
+    let anchored_row = anchor.map(|anchor| anchor.row).filter(|_| anchored);
+    let (state, unread) = match kept {
+        Kept::Unread(report) => (Anchored::Unread, Some(report.clone())),
+        Kept::Nothing => (Anchored::NotYet, None),
+        Kept::Anchor(_) if anchored => (Anchored::Holds, None),
+        Kept::Anchor(_) => (Anchored::BeforeRestore, None),
+    };
+    Ok(Verdict::Whole {
+        rows,
+        head: (rows > 0).then(|| hex::encode(before)),
+        anchor: state,
+        anchored_row,
+        not_yet_anchored: unread.is_none().then(|| rows - anchored_row.unwrap_or(0)),
+        lost: lost(conn, &segments)?,
+        unread,
+    })
+}
+
+/// What each segment lost of the one before it, in a chain that holds.
+fn lost(conn: &Connection, segments: &[(i64, Anchor)]) -> Result<Vec<Lost>, DatabaseError> {
+    let mut lost = Vec::new();
+    for (segment, old) in segments {
+        if old.row >= *segment || !old.is_in(conn)? {
+            lost.push(Lost { segment: *segment, from: old.row.min(*segment), to: old.row });
+        }
+    }
+    Ok(lost)
 }

@@ -31,7 +31,7 @@ fn with_rows(count: usize) -> (Keywheel, tempfile::TempDir) {
 }
 
 fn verdict(keywheel: &Keywheel) -> Verdict {
-    keywheel.database().read(verify).unwrap()
+    keywheel.database().read(|conn| verify(conn, &Kept::Nothing)).unwrap()
 }
 
 /// Changes the file as somebody would who has the database and another program.
@@ -44,11 +44,11 @@ fn tamper(keywheel: &Keywheel, sql: &str) {
 #[test]
 fn an_untouched_chain_is_whole_and_its_head_moves_with_each_row() {
     let (keywheel, _dir) = with_rows(0);
-    assert_eq!(verdict(&keywheel), Verdict::Whole { rows: 0, head: None });
+    assert!(matches!(verdict(&keywheel), Verdict::Whole { rows: 0, head: None, .. }));
     let mut heads = std::collections::BTreeSet::new();
     for number in 1..=5 {
         keywheel.database().write(|tx| append(tx, &entry(1))).unwrap();
-        let Verdict::Whole { rows, head: Some(head) } = verdict(&keywheel) else { panic!("the chain is broken") };
+        let Verdict::Whole { rows, head: Some(head), .. } = verdict(&keywheel) else { panic!("the chain is broken") };
         assert_eq!(rows, number);
         assert!(heads.insert(head), "equal rows must not have equal hashes");
     }

@@ -349,6 +349,7 @@ impl Keywheel {
             _ => None,
         };
         self.record(action, error).await;
+        self.anchor_audit().await;
     }
 }
 

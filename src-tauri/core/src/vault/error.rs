@@ -78,7 +78,7 @@ impl VaultError {
         Self::Missing { source: source.into() }
     }
 
-    pub(super) fn failed(source: impl Into<Cause>) -> Self {
+    pub(crate) fn failed(source: impl Into<Cause>) -> Self {
         Self::Failed { source: source.into() }
     }
 }

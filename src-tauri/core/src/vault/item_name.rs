@@ -41,6 +41,24 @@ impl ItemName {
     }
 }
 
+/// The name of the one item of a vault that is no secret and is replaced: the audit's anchor, `vault/audit/anchor`.
+///
+/// It is a type of its own, so that what replaces an item can't be given the name of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnchorName(ItemName);
+
+impl AnchorName {
+    /// Builds the name for the data directory of this random id.
+    pub fn new(vault: &str) -> Self {
+        Self(ItemName(format!("{vault}/audit/anchor")))
+    }
+
+    /// The name, to read the item by.
+    pub fn item(&self) -> &ItemName {
+        &self.0
+    }
+}
+
 /// What the names of all items of one version of a credential begin with: `vault/credential/version`.
 ///
 /// By it an item is found whose fingerprint stands nowhere, as after an older copy of the database was put back.
@@ -127,6 +145,14 @@ mod tests {
         assert_eq!(name.version(), ItemVersion::new("6f1c", 7, 3), "its item would not be found by its version");
         assert_ne!(name.version(), ItemVersion::new("6f1c", 7, 33));
         assert_eq!(name.distinction(), "SHA256:ab/cd+ef", "a fingerprint may hold slashes");
+    }
+
+    #[test]
+    fn the_name_of_an_anchor_is_never_that_of_a_key() {
+        let anchor = AnchorName::new("6f1c");
+        assert_eq!(anchor.item().as_str(), "6f1c/audit/anchor", "an anchor stored before could not be found again");
+        assert!(anchor.item().as_str().parse::<ItemName>().is_err(), "an anchor would be taken for a key");
+        assert_ne!(AnchorName::new("a"), AnchorName::new("b"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use super::{ItemName, ItemVersion, OsKeyring, Vault, VaultError};
+use super::{AnchorName, ItemName, ItemVersion, OsKeyring, Vault, VaultError};
 
 /// A vault that forgets everything when it is dropped; its clones are the same vault.
 ///
@@ -65,9 +65,9 @@ impl MemoryVault {
         self.state().fault = fault;
     }
 
-    /// Lists the names of what it holds, whatever fault is on.
+    /// Lists the names of the secrets that it holds, whatever fault is on; an anchor is none.
     pub fn names(&self) -> Vec<ItemName> {
-        self.state().items.keys().cloned().collect()
+        self.state().items.keys().filter(|name| name.as_str().parse::<ItemName>().is_ok()).cloned().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,6 +122,16 @@ impl Vault for MemoryVault {
         }
         match fault {
             Some(Fault::LosesTheAnswer) => Err(VaultError::Timeout { limit: self.limit }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn replace(&self, name: &AnchorName, anchor: &[u8]) -> Result<(), VaultError> {
+        let fault = self.answer().await?;
+        self.state().items.insert(name.item().clone(), Zeroizing::new(anchor.to_vec()));
+        match fault {
+            Some(Fault::LosesTheAnswer) => Err(VaultError::Timeout { limit: self.limit }),
+            Some(Fault::Lies) => Err(VaultError::Mismatch { name: name.item().clone() }),
             _ => Ok(()),
         }
     }
@@ -190,6 +200,21 @@ mod tests {
         let error = vault.store(&name(1), b"second").await.unwrap_err();
         assert_eq!(error.code(), "keyring-item-exists");
         assert_eq!(vault.read(&name(1)).await.unwrap().unwrap().as_slice(), b"first");
+    }
+
+    #[tokio::test]
+    async fn an_anchor_takes_the_place_of_the_one_before_and_counts_as_no_secret() {
+        let vault = MemoryVault::new();
+        let anchor = AnchorName::new("v");
+        for text in [b"1", b"2"] {
+            vault.replace(&anchor, text).await.unwrap();
+            assert_eq!(vault.read(anchor.item()).await.unwrap().unwrap().as_slice(), text);
+        }
+        assert_eq!(vault.names(), [], "it would be counted among the keys");
+        vault.set_fault(Some(Fault::Locked));
+        assert_eq!(vault.replace(&anchor, b"3").await.unwrap_err().code(), "keyring-locked");
+        vault.set_fault(None);
+        assert_eq!(vault.read(anchor.item()).await.unwrap().unwrap().as_slice(), b"2");
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
-use super::{ItemName, ItemVersion, Vault, VaultError};
+use super::{AnchorName, ItemName, ItemVersion, Vault, VaultError};
 
 #[cfg(not(target_os = "linux"))]
 use native::Native as Backend;
@@ -76,6 +76,10 @@ impl Vault for OsKeyring {
 
     async fn store(&self, name: &ItemName, secret: &[u8]) -> Result<(), VaultError> {
         self.within(self.backend.store(name, secret)).await
+    }
+
+    async fn replace(&self, name: &AnchorName, anchor: &[u8]) -> Result<(), VaultError> {
+        self.within(self.backend.replace(name, anchor)).await
     }
 
     async fn read(&self, name: &ItemName) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {

@@ -87,9 +87,53 @@ test("an audit without rows says what will be in it", async () => {
   expect(await screen.findByText("Nothing has been done yet")).toBeTruthy();
 });
 
+type Whole = Extract<Verdict, { chain: "whole" }>;
+
+function whole(more: Partial<Whole>): Verdict {
+  const anchored: Omit<Whole, "rows" | "head"> = {
+    chain: "whole",
+    anchor: "holds",
+    anchored_row: 12,
+    not_yet_anchored: 0,
+    lost: [],
+    unread: null,
+  };
+  return { rows: 12, head: "abc123", ...anchored, ...more };
+}
+
+test("a chain that could not be compared with the keyring is not called whole", async () => {
+  const unread = { code: "keyring-locked", message: "The keyring is locked.", hint: "Unlock it.", subject: null };
+  const verdict = whole({ anchor: "unread", anchored_row: null, not_yet_anchored: null, unread });
+  const { container } = shown(records(1), { verifyAudit: async () => verdict });
+  await rowOf("web-1");
+  await userEvent.setup().click(screen.getByRole("button", { name: "Verify chain" }));
+  expect(await screen.findByText(/whole as far as the file tells: 12 rows/)).toBeTruthy();
+  expect(screen.queryByText(/as they were written/)).toBeNull();
+  expect(screen.getByText("The keyring is locked.")).toBeTruthy();
+  expect(screen.getByText("Unlock it.")).toBeTruthy();
+  expect((await axe.run(container, withoutContrast)).violations).toEqual([]);
+});
+
+test("rows that were written anew are not vouched for by those before", async () => {
+  catalogue.choose("pt-BR");
+  shown(records(1), { verifyAudit: async () => ({ chain: "broken", first: { problem: "rewritten", id: 9 } }) });
+  await rowOf("web-1");
+  await userEvent.setup().click(screen.getByRole("button", { name: "Verificar cadeia" }));
+  expect(await screen.findByText("A cadeia está rompida: a linha 9 não é a que está ancorada no chaveiro.")).toBeTruthy();
+  expect(screen.getByText(/As linhas combinam entre si/)).toBeTruthy();
+  expect(screen.queryByText(/anteriores estão íntegras/)).toBeNull();
+});
+
 test.each<[Verdict, RegExp]>([
-  [{ chain: "whole", rows: 1234, head: "abc123" }, /The chain is whole: 1,234 rows/],
-  [{ chain: "whole", rows: 0, head: null }, /there is nothing to verify/],
+  [whole({ rows: 1234 }), /The chain is whole: 1,234 rows/],
+  [whole({ rows: 0, head: null }), /there is nothing to verify/],
+  [whole({}), /The keyring vouches for every row\./],
+  [whole({ anchored_row: 1200, not_yet_anchored: 1 }), /up to row 1,200; 1 row is not yet anchored/],
+  [whole({ anchored_row: 7, not_yet_anchored: 5 }), /up to row 7; 5 rows are not yet anchored/],
+  [whole({ anchor: "not-yet", anchored_row: null, not_yet_anchored: 12 }), /No row is anchored in the keyring yet/],
+  [whole({ anchor: "before-restore", anchored_row: null, not_yet_anchored: 12 }), /before a backup was restored; no row/],
+  [whole({ lost: [{ segment: 5, from: 5, to: 9 }] }), /Rows 5 to 9 were lost when a backup was restored, as row 5 says/],
+  [{ chain: "broken", first: { problem: "rewritten", id: 16 } }, /row 16 is not the one that is anchored/],
   [{ chain: "broken", first: { problem: "changed", id: 17 } }, /row 17 is not as it was written/],
   [{ chain: "broken", first: { problem: "missing", id: 18 } }, /row 18 is missing/],
 ])("verifying says %j in a sentence", async (verdict, sentence) => {

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::SERVICE;
-use crate::vault::{ItemName, ItemVersion, VaultError};
+use crate::vault::{AnchorName, ItemName, ItemVersion, VaultError};
 
 /// A store with one item per name, whose calls block.
 #[derive(Debug)]
@@ -58,6 +58,18 @@ impl Native {
             // Made by this call, and nobody knows of it yet; the caller must not use it, whether it goes or not.
             let _ = entry(name)?.delete_credential();
             Err(VaultError::Mismatch { name: name.clone() })
+        })
+        .await
+    }
+
+    pub(super) async fn replace(&self, name: &AnchorName, anchor: &[u8]) -> Result<(), VaultError> {
+        let anchor = Zeroizing::new(anchor.to_vec());
+        self.call(name.item(), move |name, entry| {
+            entry(name)?.set_secret(&anchor).map_err(explain)?;
+            match look_up(&entry(name)?)? {
+                Some(read_back) if read_back == anchor => Ok(()),
+                _ => Err(VaultError::Mismatch { name: name.clone() }),
+            }
         })
         .await
     }
@@ -209,6 +221,16 @@ mod tests {
         keyring.store(&name(), b"first").await.unwrap();
         assert_eq!(keyring.store(&name(), b"second").await.unwrap_err().code(), "keyring-item-exists");
         assert_eq!(keyring.read(&name()).await.unwrap().unwrap().as_slice(), b"first");
+    }
+
+    #[tokio::test]
+    async fn replaces_the_anchor() {
+        let (keyring, _store) = keyring();
+        let anchor = AnchorName::new("v");
+        for text in [b"1", b"2"] {
+            keyring.replace(&anchor, text).await.unwrap();
+            assert_eq!(keyring.read(anchor.item()).await.unwrap().unwrap().as_slice(), text);
+        }
     }
 
     #[tokio::test]

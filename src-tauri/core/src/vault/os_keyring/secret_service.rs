@@ -14,7 +14,7 @@ use zbus::DBusError as _;
 use zeroize::Zeroizing;
 
 use super::SERVICE;
-use crate::vault::{ItemName, ItemVersion, VaultError};
+use crate::vault::{AnchorName, ItemName, ItemVersion, VaultError};
 
 /// The way to the Secret Service on one bus.
 #[derive(Debug)]
@@ -68,6 +68,24 @@ impl SecretServiceKeyring {
         // caller, who must not use it.
         let _ = created.delete().await;
         Err(VaultError::Mismatch { name: name.clone() })
+    }
+
+    pub(super) async fn replace(&self, name: &AnchorName, anchor: &[u8]) -> Result<(), VaultError> {
+        let name = name.item();
+        let session = self.connect().await?;
+        let collection = session.unlocked_collection().await?;
+        let text = STANDARD.encode(anchor);
+        let label = format!("Keywheel: {name}");
+        let stored = collection
+            .create_item(&label, attributes(name), text.as_bytes(), true, "text/plain")
+            .await
+            .map_err(explain)?;
+        // One that lies in another keyring, since the default one was another then, is not replaced.
+        for earlier in session.find(name).await?.unlocked.iter().filter(|item| **item != stored) {
+            earlier.delete().await.map_err(explain)?;
+        }
+        let read_back = stored.get_secret().await.map_err(explain)?;
+        if read_back == text.as_bytes() { Ok(()) } else { Err(VaultError::Mismatch { name: name.clone() }) }
     }
 
     pub(super) async fn read(&self, name: &ItemName) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
