@@ -1,6 +1,5 @@
 //! A policy from its form to the next change of a credential that has it.
 
-use keywheel_core::clock::Clock as _;
 use keywheel_core::device::NewDevice;
 use keywheel_fleet::Trouble;
 use keywheel_fleet::window::Place;
