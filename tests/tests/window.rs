@@ -33,6 +33,8 @@ mod keyring;
 mod memory;
 #[path = "window/paste.rs"]
 mod paste;
+#[path = "window/policies.rs"]
+mod policies;
 #[path = "window/program.rs"]
 mod program;
 #[path = "window/scene.rs"]

@@ -11,8 +11,11 @@ pub trait Clock: fmt::Debug + Send + Sync {
     /// The time now, in UTC.
     fn now(&self) -> Timestamp;
 
-    /// The zone that local times are meant in: the system's, asked each time, so that it may change while a program runs.
+    /// The zone that local times are meant in: the system's, asked anew each time, so that it may change while a program
+    /// runs.
     fn zone(&self) -> TimeZone {
+        // jiff remembers the answer for five minutes.
+        jiff::tz::reset_system_time_zone_cache();
         TimeZone::system()
     }
 }

@@ -254,6 +254,64 @@ fn a_first_run_goes_from_a_person_to_an_undone_change() -> Result<(), Trouble> {
 }
 
 #[test]
+fn a_policy_is_made_simulated_and_decides_when_a_key_changes() -> Result<(), Trouble> {
+    let user = User::new()?;
+    let add = ["policy", "add", "--name", "Weekends", "--age", "30", "--days", "sun,sat", "--hours", "22:00-6:00"];
+    let added = user.done(&add)?;
+    for (field, value) in [
+        ("name", json!("Weekends")),
+        ("maximum_age_days", json!(30)),
+        ("days", json!(["sat", "sun"])),
+        ("from", json!("22:00")),
+        ("to", json!("06:00")),
+        ("retries", json!(3)),
+        ("after_reveal_hours", json!(null)),
+        ("credentials", json!(0)),
+    ] {
+        assert_eq!(added.last()[field], value, "{field}");
+    }
+    user.refused(&add, 2, "name-taken")?;
+    user.refused(&["policy", "add", "--name", "Never", "--hours", "22:00-25:00"], 2, "bad-hour")?;
+    user.refused(&["policy", "add", "--name", "Never", "--age", "0"], 2, "bad-policy-number")?;
+    user.refused(&["policy", "edit", "Weekends"], 2, "nothing-to-edit")?;
+    let edited = user.done(&["policy", "edit", "Weekends", "--after-reveal", "24", "--retries", "1"])?;
+    assert_eq!((&edited.last()["after_reveal_hours"], &edited.last()["retries"]), (&json!(24), &json!(1)));
+    let edited = user.done(&["policy", "edit", "Weekends", "--after-reveal", ""])?;
+    assert_eq!(edited.last()["after_reveal_hours"], json!(null));
+    let drawn = user.done(&["policy", "simulate", "Weekends"])?;
+    assert_eq!(drawn.last()["days"].as_array().map(Vec::len), Some(90));
+    assert_eq!(drawn.last()["changes"][0]["reason"]["kind"], "age");
+
+    user.done(&["device", "add", "--name", "web-1", "--address", "127.0.0.1"])?;
+    let credential = |name| {
+        ["credential", "add", "--name", name, "--username", "deploy", "--original-device", "web-1", "--generate"]
+    };
+    let mut deploy = credential("deploy").to_vec();
+    deploy.extend(["--automatic-change", "--use-itself", "--policy", "Weekends"]);
+    let deploy = user.done(&deploy)?;
+    assert_eq!(
+        (&deploy.last()["policy"], &deploy.last()["next_change_reason"]["days"]),
+        (&json!("Weekends"), &json!(30))
+    );
+    let times =
+        ["next_change", "next_change_due"].map(|field| deploy.last()[field].as_str().unwrap_or_default().to_owned());
+    let [next, due] = times.map(|text| text.parse::<Timestamp>());
+    assert!(next? >= due?, "it would change before it is due");
+    user.done(&credential("other"))?;
+    let listed = user.done(&["credential", "list"])?;
+    let other = listed.lines.iter().find(|line| line["name"] == "other").expect("it was added");
+    assert_eq!((&other["policy"], &other["next_change"]), (&json!("Standard"), &json!(null)));
+    assert_eq!(user.done(&["policy", "show", "Weekends"])?.last()["credentials"], json!(1));
+    user.refused(&["policy", "remove", "Weekends", "--yes"], 2, "policy-used")?;
+    user.refused(&["policy", "remove", "Standard", "--yes"], 2, "policy-standard")?;
+    user.done(&["credential", "edit", "deploy", "--policy", "Standard"])?;
+    user.done(&["policy", "remove", "Weekends", "--yes"])?;
+    assert_eq!(user.done(&["policy", "list"])?.lines.len(), 1);
+    assert_eq!(user.done(&["audit", "verify"])?.last()["chain"], "whole");
+    Ok(())
+}
+
+#[test]
 fn a_signal_finishes_the_device_in_hand_and_a_resume_the_rest() -> Result<(), Trouble> {
     let Some(fleet) = available(Fleet::start(5))? else { return Ok(()) };
     let user = User::new()?;

@@ -125,6 +125,13 @@ where
     go(page, &format!("#/people/{}", world.person), "Only an active person").await?;
     each("people: person").await?;
     escape(page, "textbox", "E-mail").await?;
+    go(page, "#/policies", "Standard").await?;
+    each("policies").await?;
+    go(page, "#/policies/new", "Maximum key age").await?;
+    each("policies: new").await?;
+    page.button("Simulate").await?;
+    page.find("table", "The next 90 days").await?;
+    each("policies: simulation").await?;
     go(page, "#/audit", "Every action, chained").await?;
     page.wait("rows", "return document.querySelector('[role=row][data-index]');", Vec::new()).await?;
     each("audit").await?;
@@ -359,7 +366,7 @@ async fn misnamed(page: &Page, screen: &str, found: &mut BTreeSet<(String, Strin
 
 /// The labels of product.md that exist by now: where, as what, and word for word.
 const LABELS: &[(&str, &str, &[&str])] = &[
-    ("overview", "link", &["Overview", "Credentials", "Devices", "People", "Changes", "Audit", "Settings"]),
+    ("overview", "link", &["Overview", "Credentials", "Devices", "People", "Changes", "Policies", "Audit", "Settings"]),
     ("credentials", "button", &["New credential"]),
     ("credentials: selection", "button", &["Change keys now"]),
     ("form: Information", "tab", &["Information", "Key", "Additional settings", "Devices"]),
@@ -408,6 +415,26 @@ const LABELS: &[(&str, &str, &[&str])] = &[
     ("people", "button", &["New person"]),
     ("people: person", "textbox", &["Name", "E-mail"]),
     ("people: person", "checkbox", &["Active"]),
+    ("policies", "button", &["New policy"]),
+    (
+        "policies: new",
+        "textbox",
+        &[
+            "Name",
+            "Maximum key age",
+            "From",
+            "To",
+            "Retries",
+            "Interval between retries",
+            "Days of warning",
+            "Change after reveal",
+            "Devices at once",
+        ],
+    ),
+    ("policies: new", "group", &["Days", "Strategy", "If a device fails", "After an interruption"]),
+    ("policies: new", "radio", &["Resume", "Roll back"]),
+    ("policies: new", "combobox", &["Algorithm for new keys"]),
+    ("policies: new", "button", &["Simulate", "Save", "Cancel"]),
     ("audit", "button", &["Export…", "Verify chain"]),
     ("audit", "searchbox", &["Search the audit"]),
     ("settings", "combobox", &["Theme", "Language"]),

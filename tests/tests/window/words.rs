@@ -91,6 +91,8 @@ async fn portuguese_applies_at_once_and_leaves_no_english_on_any_screen() -> Res
         ("#/people", "Ada Byron"),
         ("#/changes", "deploy"),
         ("#/changes/1", "web-2"),
+        ("#/policies", "Standard"),
+        ("#/policies/new", "Idade máxima da chave"),
         ("#/audit", "person-add"),
         ("#/settings", "Configurações"),
     ] {

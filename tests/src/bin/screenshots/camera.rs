@@ -30,6 +30,8 @@ const KEPT: &[&str] = &[
     "device",
     "scan",
     "people",
+    "policies",
+    "policy",
     "audit",
     "settings",
 ];

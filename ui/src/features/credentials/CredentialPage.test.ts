@@ -61,6 +61,18 @@ test("a key that stands nowhere is installed first, and the page says why", asyn
   expect(window.location.hash).toBe("#/credentials/1/install");
 });
 
+test("the page names the policy, and says when and why the key changes next", async () => {
+  const reason = { kind: "age" as const, days: 90, since: "2026-02-01T10:00:00Z" };
+  const next = { next_change_due: "2026-05-02T10:00:00Z", next_change: "2026-05-03T22:00:00Z", next_change_reason: reason };
+  const { unmount } = await page(details({}, { state: "overdue", ...next }));
+  expect(screen.getByRole("link", { name: "Standard" }).getAttribute("href")).toBe("#/policies/1");
+  expect(screen.getByText("90 days after Feb 1, 2026, next allowed hour")).toBeTruthy();
+  expect(screen.getByText(/a whole window has passed/)).toBeTruthy();
+  unmount();
+  await page(details());
+  expect(screen.getByText("Next change").parentElement?.textContent).toContain("On request");
+});
+
 test("an interrupted change is resumed or rolled back on its own page, and nothing else is begun", async () => {
   await page(details({ changes: [change(9, "interrupted")] }, { state: "interrupted" }));
   expect(isPrimary("Resume")).toBe(true);

@@ -32,7 +32,8 @@ test("what is disabled is enabled first, and a password is only edited", () => {
 });
 
 test("states are sorted worst first", () => {
-  expect(STATES.map(place)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  expect(STATES.map(place)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  expect(place("overdue")).toBeLessThan(place("due"));
   expect(place("interrupted")).toBeLessThan(place("not-ready"));
   expect(place("disabled")).toBeGreaterThan(place("up-to-date"));
 });
