@@ -62,7 +62,7 @@ pub(crate) async fn run(shell: &Shell, command: AuditCommand) -> Result<Ending, 
             let verdict = keywheel.verify_audit().await?;
             shell.output().item(&verdict, text);
             match verdict {
-                Verdict::Whole { unread: Some(cause), .. } => Err(ShellError::AnchorUnread { cause }.into()),
+                Verdict::Whole { unread: Some(cause), .. } => Err(ShellError::AnchorUnread { cause: *cause }.into()),
                 Verdict::Whole { .. } => Ok(Ending::Done),
                 Verdict::Broken { .. } => Ok(Ending::NotDone),
             }

@@ -75,3 +75,26 @@ async fn the_command_line_works_beside_the_window_which_shows_what_it_did() -> R
     assert!(listed.contains("db-2") && !listed.contains("db-1"), "the command line sees another state: {listed}");
     window.close().await
 }
+
+#[tokio::test]
+async fn what_was_done_in_the_window_is_anchored_when_the_program_ends() -> Result<(), Trouble> {
+    let place = Place::new()?;
+    place.command_line(&["device", "add", "--name", "db-1", "--address", "127.0.0.1"])?;
+    let window = place.open().await?;
+    window.link("Devices").await?;
+    window.open_row("db-1").await?;
+    window.find("heading", "db-1").await?;
+    window.button("Edit").await?;
+    window.fill("Name", "db-2").await?;
+    window.button("Save").await?;
+    window.find("heading", "db-2").await?;
+    window.link("Audit").await?;
+    window.button("Verify chain").await?;
+    window.sees("up to row 1; 1 row is not yet anchored").await?;
+    window.terminate()?;
+    window.ended().await?;
+    let verified = place.command_line(&["audit", "verify"])?;
+    let told = String::from_utf8(verified.stdout)?;
+    assert!(told.contains("The chain of 2 rows holds") && told.contains("vouches for every row"), "{told}");
+    Ok(())
+}

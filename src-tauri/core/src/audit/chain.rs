@@ -80,7 +80,7 @@ pub enum Verdict {
         /// Rows that were lost when a backup was restored.
         lost: Vec<Lost>,
         /// Why the keyring could not be asked.
-        unread: Option<Report>,
+        unread: Option<Box<Report>>,
     },
     /// A row is not as it was written.
     Broken {
@@ -206,7 +206,7 @@ pub fn verify(conn: &Connection, kept: &Kept) -> Result<Verdict, DatabaseError> 
     }
     let anchored_row = anchor.map(|anchor| anchor.row).filter(|_| anchored);
     let (state, unread) = match kept {
-        Kept::Unread(report) => (Anchored::Unread, Some(report.clone())),
+        Kept::Unread(report) => (Anchored::Unread, Some(Box::new(report.clone()))),
         Kept::Nothing => (Anchored::NotYet, None),
         Kept::Anchor(_) if anchored => (Anchored::Holds, None),
         Kept::Anchor(_) => (Anchored::BeforeRestore, None),
