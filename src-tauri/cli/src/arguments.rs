@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::{Ending, ErrorLine};
 use crate::output::{Form, Output};
-use crate::{audit, change, check, completions, credential, device, person, policy, rotate, settings};
+use crate::{audit, change, check, completions, credential, device, person, policy, rotate, settings, timer};
 
 /// A vault for SSH keys that changes them on their devices, without ever locking anyone out.
 #[derive(Debug, Parser)]
@@ -94,6 +94,11 @@ pub(crate) enum Command {
     Audit {
         #[command(subcommand)]
         command: audit::AuditCommand,
+    },
+    /// Begin regularly what is due, by the system's own timer
+    Timer {
+        #[command(subcommand)]
+        command: timer::TimerCommand,
     },
     /// Settings
     Settings {
@@ -230,6 +235,13 @@ mod tests {
             "rotate deploy --auth-with admin --algorithm ecdsa-p384 --strategy device-by-device --on-failure continue \
              --at-once 8",
             "rotate deploy --strategy emergency --at-once 8",
+            "rotate deploy --at 22:30",
+            "rotate --due",
+            "rotate --due --dry-run",
+            "timer install",
+            "timer remove",
+            "timer status",
+            "rotate deploy backup --at 2026-11-24T22:30:00Z --algorithm rsa-4096",
             "change list",
             "change show 7",
             "change show 7 --recorded",
@@ -282,6 +294,10 @@ mod tests {
             "rotate deploy --at-once 0",
             "rotate deploy --at-once many",
             "rotate deploy --on-failure ignore",
+            "rotate deploy --at 22:30 --dry-run",
+            "rotate deploy --due",
+            "rotate --due --at 22:30",
+            "timer",
             "policy add",
             "policy add --name Nightly --age soon",
             "policy add --name Nightly --days monday",
@@ -303,7 +319,7 @@ mod tests {
 
     #[test]
     fn nothing_of_later_issues_is_there_yet() {
-        for line in ["rotate --due", "rotate deploy --at 12:00", "timer status", "report fleet", "backup create"] {
+        for line in ["report fleet", "backup create"] {
             assert!(parse(line).is_err(), "{line} would promise what is not there");
         }
     }

@@ -1,5 +1,6 @@
 //! `keywheel rotate`, `install` and `uninstall`: changes, and following them to their end.
 
+mod due;
 pub(crate) mod emergency;
 mod signals;
 
@@ -14,13 +15,14 @@ use keywheel_core::rotation::event::Event;
 use keywheel_core::rotation::{
     ConnectWith, Finished, Install, Patience, Rotate, RotationError, Strategy, Uninstall, Watch,
 };
+use keywheel_core::schedule;
 use keywheel_core::{Error, Keywheel};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use self::signals::Stop;
 use crate::error::{Asked, Ending, ErrorLine, Failure, ShellError};
-use crate::output::{Form, printable};
+use crate::output::{Form, printable, time};
 use crate::progress::Progress;
 use crate::prompt;
 use crate::shell::Shell;
@@ -41,14 +43,19 @@ Examples:
   keywheel rotate deploy
   keywheel rotate deploy --auth-with admin --on-failure continue --at-once 8
   keywheel rotate deploy --strategy emergency --at-once 8
+  keywheel rotate deploy --at 22:30          (`keywheel rotate --due` or the window begins it then)
+  keywheel rotate --due                      (what `keywheel timer install` has done regularly)
 
 Exit status: 0 every device changed; 1 nothing is changed, or all was rolled back; 3 some devices
 changed, some not; 4 interrupted (`keywheel change resume` goes on)."
 )]
 pub(crate) struct RotateArguments {
     /// The credentials
-    #[arg(required = true, value_name = "CREDENTIAL")]
+    #[arg(required_unless_present = "due", value_name = "CREDENTIAL")]
     credentials: Vec<String>,
+    /// Begin all that is due: changes whose time has come, and what policies ask for; with --dry-run, list it
+    #[arg(long, conflicts_with_all = ["credentials", "auth_with", "algorithm", "strategy", "on_failure", "at_once", "at"])]
+    due: bool,
     /// Check every device and show what would be written; change nothing
     #[arg(long)]
     dry_run: bool,
@@ -68,6 +75,9 @@ pub(crate) struct RotateArguments {
     /// How many devices' files may be written at once
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = at_once)]
     at_once: usize,
+    /// Begin at this time: RFC 3339, or local as 2026-11-24T22:30 or 22:30, which is the next such time
+    #[arg(long, value_name = "TIME", conflicts_with = "dry_run")]
+    at: Option<String>,
 }
 
 /// The arguments of `install`.
@@ -107,9 +117,15 @@ fn at_once(text: &str) -> Result<usize, String> {
 
 pub(crate) async fn rotate(shell: &Shell, arguments: RotateArguments) -> Result<Ending, Failure> {
     let keywheel = shell.open()?;
+    if arguments.due {
+        return due::rotate(shell, &keywheel, arguments.dry_run).await;
+    }
     let requests = requests(&keywheel, &arguments).await?;
     if arguments.dry_run {
         return plan(shell, &keywheel, &requests).await;
+    }
+    if let Some(at) = &arguments.at {
+        return request_at(shell, &keywheel, requests, at).await;
     }
     let emergency = requests.iter().any(|request| request.strategy == Some(Strategy::Emergency));
     if emergency {
@@ -142,6 +158,33 @@ async fn rotate_all(shell: &Shell, keywheel: &Keywheel, requests: &[Rotate], sto
             shell.output().error(&ErrorLine::of(failure.explain()));
             failure.ending()
         }));
+    }
+    Ok(Ending::together(&endings))
+}
+
+/// Asks for changes at a time.
+async fn request_at(shell: &Shell, keywheel: &Keywheel, requests: Vec<Rotate>, at: &str) -> Result<Ending, Failure> {
+    let at = schedule::time::parse(at, keywheel.now(), &schedule::zone())?;
+    let mut endings = Vec::new();
+    for request in requests {
+        let done = match keywheel.request_change(request, at).await {
+            Ok(id) => keywheel.change_details(id).await,
+            Err(error) => Err(error),
+        };
+        endings.push(match done {
+            Ok(details) => {
+                shell.output().item(&details.change, |change| {
+                    let at = change.scheduled_for.as_deref().map(time).unwrap_or_default();
+                    format!("\"{}\": the change {} waits for {at}.", change.credential, change.id)
+                });
+                Ending::Done
+            }
+            Err(error) => {
+                shell.tell(&error);
+                shell.output().error(&ErrorLine::of(&error));
+                Ending::of(&error)
+            }
+        });
     }
     Ok(Ending::together(&endings))
 }
@@ -299,10 +342,16 @@ async fn watched<T, F: Future<Output = T>>(
     shell: &Shell,
     begin: impl FnOnce(UnboundedSender<Event>) -> F,
 ) -> (T, Told) {
+    watched_by(Progress::new(Arc::clone(shell.output()), shell.is_verbose()), begin).await
+}
+
+async fn watched_by<T, F: Future<Output = T>>(
+    mut progress: Progress,
+    begin: impl FnOnce(UnboundedSender<Event>) -> F,
+) -> (T, Told) {
     let (events, watching) = unbounded_channel();
     let (over, is_over) = oneshot::channel();
     let (to_show, shown) = mpsc::channel();
-    let mut progress = Progress::new(Arc::clone(shell.output()), shell.is_verbose());
     let showing = tokio::task::spawn_blocking(move || {
         shown.iter().for_each(|event| progress.show(&event));
         progress.end()

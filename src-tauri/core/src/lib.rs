@@ -15,6 +15,7 @@
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - [`rotation`]: what to do next, and doing it
 //! - [`schedule`]: when a key changes by itself; pure
+//! - [`timer`]: the system's own timer
 //! - [`process`]: what a process that holds secrets must not leak
 
 pub mod audit;
@@ -39,6 +40,7 @@ pub mod remote;
 pub mod rotation;
 pub mod schedule;
 pub mod settings;
+pub mod timer;
 pub mod vault;
 
 pub use error::Error;

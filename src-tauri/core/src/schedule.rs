@@ -3,8 +3,12 @@
 //! A policy's days and hours are local time, so each answer is for one time zone. A minute of the day stands for one minute
 //! of time: one that a switch of the clocks skips for the next one that exists, one that comes twice for the first.
 
+pub(crate) mod candidates;
 mod civil;
+pub mod due;
+mod error;
 mod simulation;
+pub mod time;
 mod window;
 
 use jiff::tz::TimeZone;
@@ -14,8 +18,14 @@ use serde::Serialize;
 use crate::catalogue::{Policy, words};
 use crate::clock::as_rfc3339;
 
+pub use self::error::ScheduleError;
 pub use self::simulation::{SimulatedDay, Simulation, simulate};
 pub use self::window::{Window, is_allowed, next_allowed};
+
+/// The time zone of this machine, asked anew each time: it may change while the program runs.
+pub fn zone() -> TimeZone {
+    TimeZone::system()
+}
 
 /// What the next change of a key is computed from.
 #[derive(Debug, Clone, PartialEq, Eq)]

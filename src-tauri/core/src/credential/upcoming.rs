@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::catalogue::credential::{self, Credential, Kind};
 use crate::catalogue::{CatalogueError, CredentialId, Policy, PolicyId, policy};
-use crate::database::column;
 use crate::error::Error;
 use crate::keywheel::Keywheel;
+use crate::schedule::candidates::key_facts;
 use crate::schedule::{KeyFacts, NextChange, Standing, next_change, standing};
 
 /// A credential's next change, and how its key stands towards its policy.
@@ -64,18 +64,6 @@ impl Upcoming {
         let next = next_change(policy, &self.zone, facts);
         Coming { standing: standing(&next, policy, self.now), next }
     }
-}
-
-/// The facts of one credential's current key, or of all.
-pub(crate) fn key_facts(
-    conn: &Connection,
-    only: Option<CredentialId>,
-) -> Result<HashMap<CredentialId, KeyFacts>, CatalogueError> {
-    let mut current = conn.prepare_cached(
-        "SELECT credential, created FROM key_version WHERE state = 'current' AND (?1 IS NULL OR credential = ?1)",
-    )?;
-    let facts = current.query_map([only], |row| Ok((row.get(0)?, KeyFacts::made(column::time(row, 1)?))))?;
-    Ok(facts.collect::<Result<_, _>>()?)
 }
 
 impl Keywheel {
