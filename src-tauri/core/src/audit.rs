@@ -3,6 +3,7 @@
 //! Each row carries the SHA-256 of the row before and of itself, so that a row that was changed, put in or taken out
 //! later is found. No secret is ever put in a row: `detail` holds names, fingerprints, numbers.
 
+mod about;
 mod actor;
 mod chain;
 mod export;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::about::{REPORT_WRITE, head, identity, of_change, reports_on};
 pub use self::actor::Actor;
 pub use self::chain::{BadRow, Verdict, verify};
 pub use self::export::{Format, export};

@@ -13,6 +13,7 @@
 //! - [`person`], [`device`], [`credential`], [`settings`]: what can be done with each, as methods of [`Keywheel`]
 //! - [`audit`]: the hash-chained record of actions
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
+//! - [`report`]: proofs of changes, and how all keys stand, for others
 //! - [`rotation`]: what to do next, and doing it
 //! - [`process`]: what a process that holds secrets must not leak
 
@@ -34,6 +35,7 @@ pub mod private_file;
 pub mod process;
 mod record;
 pub mod remote;
+pub mod report;
 pub mod rotation;
 pub mod settings;
 pub mod vault;
