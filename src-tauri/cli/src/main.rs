@@ -12,6 +12,7 @@ mod output;
 mod person;
 mod progress;
 mod prompt;
+mod report;
 mod rotate;
 mod settings;
 mod shell;
@@ -50,6 +51,7 @@ async fn run(shell: &Shell, command: Command) -> Result<Ending, Failure> {
         Command::Rotate(rotate) => rotate::rotate(shell, rotate).await,
         Command::Change { command } => change::run(shell, command).await,
         Command::Audit { command } => audit::run(shell, command).await,
+        Command::Report { command } => report::run(shell, command).await,
         Command::Settings { command } => settings::run(shell, command).await,
         Command::Completions(completions) => completions::run(shell, &completions),
     }

@@ -22,14 +22,14 @@ use tempfile::TempDir;
 /// A user with a keyring and a data directory.
 pub(crate) struct User {
     keyring: PrivateKeyring,
-    client: Client,
+    pub(crate) client: Client,
     dir: TempDir,
 }
 
 pub(crate) struct Ran {
-    status: Option<i32>,
-    lines: Vec<Value>,
-    stdout: String,
+    pub(crate) status: Option<i32>,
+    pub(crate) lines: Vec<Value>,
+    pub(crate) stdout: String,
     stderr: String,
 }
 
@@ -38,7 +38,7 @@ impl Ran {
         self.lines.last().and_then(|line| line["error"]["code"].as_str()).unwrap_or_default()
     }
 
-    fn last(&self) -> &Value {
+    pub(crate) fn last(&self) -> &Value {
         self.lines.last().expect("a line of JSON")
     }
 }
@@ -58,7 +58,7 @@ impl User {
         Ok(Self { keyring, client: Client::new()?, dir })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -70,7 +70,7 @@ impl User {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
         self.run_with(arguments, "")
     }
 
