@@ -11,6 +11,7 @@ pub(crate) mod devices;
 pub(crate) mod keys;
 pub(crate) mod opening;
 pub(crate) mod people;
+pub(crate) mod reports;
 pub(crate) mod settings;
 #[cfg(test)]
 mod tests;

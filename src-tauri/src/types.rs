@@ -38,6 +38,7 @@ fn write_types(to: &Path) {
         commands::changes::ChangeRequest,
         commands::changes::ChangePage,
         commands::audit::Exported,
+        commands::reports::ProofVerified,
         Notice,
         keywheel_core::person::NewPerson,
         keywheel_core::person::PersonRow,
@@ -50,6 +51,9 @@ fn write_types(to: &Path) {
         keywheel_core::audit::Record,
         keywheel_core::audit::Verdict,
         keywheel_core::audit::Format,
+        keywheel_core::report::FleetFormat,
+        keywheel_core::report::ProofFormat,
+        keywheel_core::report::ReportFile,
         keywheel_core::settings::SettingView,
     );
 }
