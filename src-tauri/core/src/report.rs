@@ -19,6 +19,7 @@ pub mod verify;
 use std::io::Write as _;
 use std::path::Path;
 
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -126,26 +127,33 @@ impl Keywheel {
     /// # Errors
     /// There is no such change, or it is under way or has not begun; the file exists or can't be written.
     pub async fn write_proof(&self, id: ChangeId, format: ProofFormat, to: &Path) -> Result<ReportFile, Error> {
-        let (this, written, to) = (self.clone(), self.written(), to.to_owned());
         let action = Action::new(REPORT_WRITE, "change", id.to_string()).with(json!({
             "change": id.0,
             "format": format,
             "file": to.to_string_lossy(),
         }));
-        self.change(action, move |tx, action| {
-            let change = journal::change::find(tx, id)?;
-            let state = this.state_now(&change, &change.snapshot.credential)?;
-            if matches!(state, ChangeState::Running | ChangeState::Scheduled) {
-                return Err(JournalError::StateForbids { id, state, action: "proven" }.into());
-            }
-            let proof = proof::read(tx, &change, state, None, written)?;
-            let text = match format {
-                ProofFormat::Json => proof.to_pretty_json(),
-                ProofFormat::Html => html::proof(&proof),
-            };
-            put(&to, &text, action, Some(&proof))
-        })
-        .await
+        let (this, written) = (self.clone(), self.written());
+        let made = self
+            .database()
+            .run(move |database| -> Result<Made, Error> {
+                let proof = database.read(|conn| this.proof(conn, id, written))?;
+                let text = match format {
+                    ProofFormat::Json => proof.to_pretty_json(),
+                    ProofFormat::Html => html::proof(&proof),
+                };
+                Ok(Made { text, facts: Some(proof.sha256()) })
+            })
+            .await;
+        self.put(action, made, to).await
+    }
+
+    fn proof(&self, conn: &Connection, id: ChangeId, written: Written) -> Result<Proof, Error> {
+        let change = journal::change::find(conn, id)?;
+        let state = self.state_now(&change, &change.snapshot.credential)?;
+        if matches!(state, ChangeState::Running | ChangeState::Scheduled) {
+            return Err(JournalError::StateForbids { id, state, action: "proven" }.into());
+        }
+        proof::read(conn, &change, state, None, written)
     }
 
     /// Writes the report on all credentials to a new file with mode 0600.
@@ -153,25 +161,13 @@ impl Keywheel {
     /// # Errors
     /// The file exists or can't be written; as [`Keywheel::credential_rows`].
     pub async fn write_fleet_report(&self, format: FleetFormat, to: &Path) -> Result<ReportFile, Error> {
-        let to = to.to_owned();
         let action =
             Action::unnamed(REPORT_WRITE, "fleet").with(json!({ "format": format, "file": to.to_string_lossy() }));
-        let fleet = match self.fleet().await {
-            Ok(fleet) => fleet,
-            Err(error) => {
-                self.record(action, Some(&error)).await;
-                return Err(error);
-            }
+        let made = match self.fleet().await {
+            Ok(fleet) => self.database().run(move |_| Ok(fleet.in_format(format))).await,
+            Err(error) => Err(error),
         };
-        self.change(action, move |_, action| {
-            let text = match format {
-                FleetFormat::Csv => csv::fleet(&fleet),
-                FleetFormat::Json => fleet.to_pretty_json(),
-                FleetFormat::Html => html::fleet(&fleet),
-            };
-            put(&to, &text, action, None)
-        })
-        .await
+        self.put(action, made, to).await
     }
 
     /// Reads how every credential stands, as the report tells it.
@@ -191,20 +187,49 @@ impl Keywheel {
         self.database().run_read(move |conn| verify::verify(&this, conn, &bytes)).await
     }
 
+    /// Writes the file with its audit row. Whatever takes long is done before, so that nobody waits for the database.
+    async fn put(&self, action: Action, made: Result<Made, Error>, to: &Path) -> Result<ReportFile, Error> {
+        let made = match made {
+            Ok(made) => made,
+            Err(error) => {
+                self.record(action, Some(&error)).await;
+                return Err(error);
+            }
+        };
+        let to = to.to_owned();
+        self.change(action, move |_, action| {
+            let sha256 = journal::effect::hash(made.text.as_bytes());
+            private_file::create(&to, |mut file| file.write_all(made.text.as_bytes()))?;
+            if let Some(detail) = action.detail.as_object_mut() {
+                detail.insert("sha256".to_owned(), sha256.clone().into());
+                if let Some(facts) = made.facts {
+                    detail.insert("facts_sha256".to_owned(), facts.into());
+                }
+            }
+            Ok(ReportFile { file: to.display().to_string(), sha256 })
+        })
+        .await
+    }
+
     fn written(&self) -> Written {
         Written { at: rfc3339(self.now()), by: self.actor().to_string(), version: env!("CARGO_PKG_VERSION").to_owned() }
     }
 }
 
-/// Writes the file and completes the audit row that will tell of it.
-fn put(to: &Path, text: &str, action: &mut Action, proof: Option<&Proof>) -> Result<ReportFile, Error> {
-    let sha256 = journal::effect::hash(text.as_bytes());
-    private_file::create(to, |mut file| file.write_all(text.as_bytes()))?;
-    if let Some(detail) = action.detail.as_object_mut() {
-        detail.insert("sha256".to_owned(), sha256.clone().into());
-        if let Some(proof) = proof {
-            detail.insert("facts_sha256".to_owned(), proof.sha256().into());
-        }
+/// A report, before it is written.
+struct Made {
+    text: String,
+    /// The SHA-256 of a proof's facts.
+    facts: Option<String>,
+}
+
+impl Fleet {
+    fn in_format(&self, format: FleetFormat) -> Made {
+        let text = match format {
+            FleetFormat::Csv => csv::fleet(self),
+            FleetFormat::Json => self.to_pretty_json(),
+            FleetFormat::Html => html::fleet(self),
+        };
+        Made { text, facts: None }
     }
-    Ok(ReportFile { file: to.display().to_string(), sha256 })
 }

@@ -13,7 +13,7 @@ use crate::catalogue::{CredentialId, DeviceId, Kind as Secret, VersionState, dev
 use crate::credential::{CredentialRow, CredentialState};
 use crate::database::{DatabaseError, column};
 use crate::error::{Error, Report};
-use crate::journal::{ChangeState, DeviceState, Kind};
+use crate::journal::ChangeState;
 use crate::keywheel::Keywheel;
 
 /// The format that this version writes.
@@ -256,17 +256,17 @@ fn days(made: Timestamp, now: Timestamp) -> i64 {
     (now.duration_since(made).as_hours() / 24).max(0)
 }
 
+/// The newest key change of each credential that began.
+const NEWEST: &str = "SELECT max(id) FROM change WHERE kind IN ('rotate', 'undo')
+    AND state NOT IN ('scheduled', 'cancelled') GROUP BY credential";
+
 /// The newest key change of each credential that began, with the devices that it did not change.
 fn last_changes(conn: &Connection) -> Result<HashMap<CredentialId, LastChange>, Error> {
     let mut newest = HashMap::new();
-    let mut statement = conn.prepare(
-        "SELECT credential, id, kind, state, started_at, ended_at FROM change WHERE id IN (
-             SELECT max(id) FROM change WHERE kind IN (?1, ?2) AND state NOT IN (?3, ?4) GROUP BY credential
-         )",
-    )?;
-    let (undo, rotate) = (Kind::Undo.as_str(), Kind::Rotate.as_str());
-    let (cancelled, scheduled) = (ChangeState::Cancelled.as_str(), ChangeState::Scheduled.as_str());
-    let rows = statement.query_map([rotate, undo, scheduled, cancelled], |row| {
+    let mut statement = conn.prepare(&format!(
+        "SELECT credential, id, kind, state, started_at, ended_at FROM change WHERE id IN ({NEWEST})"
+    ))?;
+    let rows = statement.query_map([], |row| {
         let last = LastChange {
             id: row.get(1)?,
             kind: row.get(2)?,
@@ -283,14 +283,12 @@ fn last_changes(conn: &Connection) -> Result<HashMap<CredentialId, LastChange>, 
         of.insert(last.id, credential);
         newest.insert(credential, last);
     }
-    let mut statement = conn.prepare(
-        "SELECT change, change_device.device, name, state, cause FROM change_device LEFT JOIN device ON device.id = change_device.device
-         WHERE change IN (
-             SELECT max(id) FROM change WHERE kind IN (?1, ?2) AND state NOT IN (?3, ?4) GROUP BY credential
-         ) AND state <> ?5 ORDER BY change, position",
-    )?;
-    let changed = DeviceState::Changed.as_str();
-    let rows = statement.query_map([rotate, undo, scheduled, cancelled, changed], |row| {
+    let mut statement = conn.prepare(&format!(
+        "SELECT change, change_device.device, name, state, cause FROM change_device
+             LEFT JOIN device ON device.id = change_device.device
+         WHERE change IN ({NEWEST}) AND state <> 'changed' ORDER BY change, position"
+    ))?;
+    let rows = statement.query_map([], |row| {
         let cause: Option<String> = row.get(4)?;
         let cause: Option<Report> = cause
             .map(|text| serde_json::from_str(&text))
@@ -313,12 +311,24 @@ fn last_changes(conn: &Connection) -> Result<HashMap<CredentialId, LastChange>, 
     Ok(newest)
 }
 
-/// The keys that are not the current ones of their credentials and that devices were not seen to refuse.
+/// The keys that are not the current ones of their credentials and that devices were not seen to refuse: where their lines were
+/// seen or written, and where the last change was to take them away and did not get so far.
 fn keys_left(conn: &Connection) -> Result<HashMap<CredentialId, Vec<KeyLeft>>, DatabaseError> {
     let mut statement = conn.prepare(&format!(
-        "SELECT installed_on.credential, device.name, version, fingerprint, accepted_at IS NOT NULL
+        "SELECT key_version.credential, device.name, key_version.version, fingerprint, accepted_at IS NOT NULL, device.id
          FROM installed_on JOIN key_version USING (credential, version) JOIN device ON device.id = installed_on.device
-         WHERE state NOT IN (?1, ?2) AND {} ORDER BY installed_on.credential, device.id, version",
+         WHERE state NOT IN (?1, ?2) AND {}
+         UNION ALL
+         SELECT key_version.credential, device.name, key_version.version, fingerprint, 0, device.id
+         FROM change_device JOIN change ON change.id = change_device.change
+             JOIN key_version ON key_version.credential = change.credential AND version = from_version
+             JOIN device ON device.id = change_device.device
+         WHERE change.id IN ({NEWEST}) AND change_device.state <> 'changed' AND key_version.state NOT IN (?1, ?2)
+             AND NOT EXISTS (
+                 SELECT 1 FROM installed_on WHERE installed_on.credential = key_version.credential
+                     AND installed_on.version = key_version.version AND installed_on.device = device.id
+             )
+         ORDER BY 1, 6, 3",
         key_version::STANDS
     ))?;
     // A candidate is the work of a change under way.

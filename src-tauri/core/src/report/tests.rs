@@ -277,6 +277,9 @@ async fn the_fleet_report_tells_ages_failures_keys_left_and_what_was_never_prove
     let keywheel = &changed.keywheel;
     let [one, two] = changed.devices;
     let now = keywheel.now();
+    let before = keywheel.fleet().await.unwrap();
+    let left: Vec<_> = before.credentials[0].keys_left.iter().map(|left| (left.device.as_str(), left.answer)).collect();
+    assert_eq!(left, [(ODD, "unknown")], "nobody has asked the device that the change did not get to");
     let noted = keywheel.database().write(|tx| {
         key_version::note(tx, changed.credential, 1, one, Happening::Refused, now)?;
         key_version::note(tx, changed.credential, 1, two, Happening::Accepted, now)?;
@@ -338,6 +341,46 @@ async fn a_key_is_overdue_from_the_day_on_that_its_policy_names() {
     assert_eq!(told().await, (Some(90), Some(true)));
     clock.pass(jiff::SignedDuration::from_hours(-200 * 24));
     assert_eq!(told().await, (Some(0), Some(false)), "a clock that was set back makes no key older than it is");
+}
+
+#[tokio::test]
+async fn a_fleet_of_thousands_is_told_whole() {
+    let (keywheel, dir) = keywheel();
+    let device = keywheel.add_device(NewDevice::new("first", "10.0.0.1")).await.unwrap().id;
+    let key = PrivateKey::generate(Algorithm::Ed25519, "first").unwrap();
+    let new = NewCredential::new("first", "first", device, NewSecret::Generated(key));
+    keywheel.add_credential(new).await.unwrap();
+    let grown = keywheel.database().write(|tx| {
+        tx.execute_batch(
+            "WITH RECURSIVE number (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM number WHERE n < 10000)
+             INSERT INTO device (id, name, address, port, enabled, created)
+                 SELECT n, 'web-' || n, '10.0.0.1', 22, 1, device.created FROM number, device WHERE device.id = 1;
+             WITH RECURSIVE number (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM number WHERE n < 2000)
+             INSERT INTO credential (id, name, kind, username, original_device, enabled, automatic_change, policy, ready, created)
+                 SELECT n, 'key-' || n, kind, username, n * 5, 1, 0, policy, 1, created FROM number, credential
+                 WHERE credential.id = 1;
+             INSERT INTO credential_device (credential, device)
+                 SELECT credential.id, device.id FROM credential JOIN device ON (device.id - 1) / 5 = credential.id - 1
+                 WHERE credential.id > 1;
+             INSERT INTO key_version (credential, version, state, public_key, fingerprint, item, compromised, created)
+                 SELECT credential.id, version, state, public_key, fingerprint, item || credential.id, 0, key_version.created
+                 FROM credential, key_version WHERE credential.id > 1;
+             INSERT INTO installed_on (credential, version, device, accepted_at)
+                 SELECT credential, 1, device, '2026-11-24T08:00:00.000Z' FROM credential_device WHERE device % 2 = 0;",
+        )
+        .map_err(crate::database::DatabaseError::from)
+    });
+    grown.unwrap();
+    for format in [FleetFormat::Csv, FleetFormat::Json, FleetFormat::Html] {
+        keywheel.write_fleet_report(format, &dir.path().join(format.as_str())).await.unwrap();
+    }
+    let text = std::fs::read_to_string(dir.path().join("json")).unwrap();
+    let fleet: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&fleet["totals"]["credentials"], &fleet["totals"]["with_never_proven"]), (&json!(2000), &json!(2000)));
+    let text = std::fs::read_to_string(dir.path().join("csv")).unwrap();
+    assert_eq!(text.lines().count(), 2001);
+    let page = std::fs::read_to_string(dir.path().join("html")).unwrap();
+    assert!((2..=2000).all(|number| page.contains(&format!("key-{number}<"))), "a credential is missing");
 }
 
 #[test]
