@@ -37,6 +37,7 @@ fn write_types(to: &Path) {
         commands::changes::ChangeRequest,
         commands::changes::ChangePage,
         commands::audit::Exported,
+        commands::reports::ProofVerified,
         Notice,
         keywheel_core::person::NewPerson,
         keywheel_core::person::PersonRow,
@@ -53,6 +54,9 @@ fn write_types(to: &Path) {
         keywheel_core::audit::Record,
         keywheel_core::audit::Verdict,
         keywheel_core::audit::Format,
+        keywheel_core::report::FleetFormat,
+        keywheel_core::report::ProofFormat,
+        keywheel_core::report::ReportFile,
         keywheel_core::settings::SettingView,
     );
 }

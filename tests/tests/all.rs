@@ -46,6 +46,9 @@ mod limits;
 mod look;
 #[path = "all/places.rs"]
 mod places;
+#[cfg(target_os = "linux")]
+#[path = "all/report.rs"]
+mod report;
 #[path = "all/restored.rs"]
 mod restored;
 #[path = "all/resume.rs"]

@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::{Ending, ErrorLine};
 use crate::output::{Form, Output};
-use crate::{audit, change, check, completions, credential, device, person, policy, rotate, settings, timer};
+use crate::{audit, change, check, completions, credential, device, person, policy, report, rotate, settings, timer};
 
 /// A vault for SSH keys that changes them on their devices, without ever locking anyone out.
 #[derive(Debug, Parser)]
@@ -99,6 +99,11 @@ pub(crate) enum Command {
     Timer {
         #[command(subcommand)]
         command: timer::TimerCommand,
+    },
+    /// Proofs of changes, and how all keys stand, for others
+    Report {
+        #[command(subcommand)]
+        command: report::ReportCommand,
     },
     /// Settings
     Settings {
@@ -256,6 +261,12 @@ mod tests {
             "audit verify",
             "audit export --format csv --out audit.csv",
             "audit export --format json --out audit.json",
+            "report fleet --format csv --out fleet.csv",
+            "report fleet --format json --out fleet.json",
+            "report fleet --format html --out fleet.html",
+            "report change 7 --format html --out proof.html",
+            "report change 7 --format json --out proof.json",
+            "report verify proof.html",
             "settings list",
             "settings set theme dark",
             "completions bash",
@@ -308,6 +319,11 @@ mod tests {
             "change show seven",
             "audit export --format html --out x",
             "audit export --format csv",
+            "report fleet --format pdf --out x",
+            "report fleet --format csv",
+            "report change seven --format html --out x",
+            "report change 7 --format csv --out x",
+            "report verify",
             "settings set theme",
             "completions tcsh",
             "nonsense",

@@ -13,6 +13,7 @@ mod person;
 mod policy;
 mod progress;
 mod prompt;
+mod report;
 mod rotate;
 mod settings;
 mod shell;
@@ -58,6 +59,7 @@ async fn run(shell: &Shell, command: Command) -> Result<Ending, Failure> {
         Command::Change { command } => change::run(shell, command).await,
         Command::Audit { command } => audit::run(shell, command).await,
         Command::Timer { command } => timer::run(shell, &command).await,
+        Command::Report { command } => report::run(shell, command).await,
         Command::Settings { command } => settings::run(shell, command).await,
         Command::Completions(completions) => completions::run(shell, &completions),
     }

@@ -3,6 +3,7 @@
 //! Each row carries the SHA-256 of the row before and of itself, so that a row that was changed, put in or taken out
 //! later is found. The last row of a process is kept in the keyring as well, so that rows taken off the end are missed. No secret is ever put in a row: `detail` holds names, fingerprints, numbers.
 
+mod about;
 mod actor;
 pub(crate) mod anchor;
 mod chain;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::about::{REPORT_WRITE, head, identity, of_change, reports_on};
 pub use self::actor::Actor;
 pub use self::anchor::{Anchor, Kept, NotAnAnchor, begin_segment};
 pub use self::chain::{Anchored, BadRow, Lost, Verdict, verify};

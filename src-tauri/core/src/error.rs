@@ -143,6 +143,8 @@ errors! {
     Schedule(crate::schedule::ScheduleError),
     /// Of the system's timer.
     Timer(crate::timer::TimerError),
+    /// Of a report that was to be verified.
+    Report(crate::report::ReportError),
 }
 
 /// All sentences that the core can say of what went wrong or stands in the way.

@@ -13,6 +13,7 @@
 //! - [`person`], [`device`], [`credential`], [`policy`], [`settings`]: what can be done with each, as methods of [`Keywheel`]
 //! - [`audit`]: the hash-chained record of actions
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
+//! - [`report`]: proofs of changes, and how all keys stand, for others
 //! - [`rotation`]: what to do next, and doing it
 //! - [`schedule`]: when a key changes by itself; pure
 //! - [`timer`]: the system's own timer
@@ -37,6 +38,7 @@ pub mod private_file;
 pub mod process;
 mod record;
 pub mod remote;
+pub mod report;
 pub mod rotation;
 pub mod schedule;
 pub mod settings;

@@ -9,6 +9,7 @@ use keywheel_core::audit::Page;
 use keywheel_core::catalogue::{CredentialId, DeviceId, Kind};
 use keywheel_core::credential::{Automatic, Standing};
 use keywheel_core::key::{Algorithm, PrivateKey};
+use keywheel_core::report::{ProofFormat, Verdict as ProofVerdict};
 use secrecy::SecretString;
 use serde::Serialize;
 use tauri::ipc::{CallbackFn, Channel, InvokeBody, InvokeResponseBody};
@@ -247,6 +248,14 @@ async fn no_answer_holds_a_private_key_or_a_password() {
     }
     answers.push(json(changes::change(desk(), change).await.unwrap()));
     answers.push(json(changes::changes(desk()).await.unwrap()));
+    for format in [ProofFormat::Html, ProofFormat::Json] {
+        let proof = table.dir.path().join(format!("proof.{format}"));
+        table.desk.keywheel().unwrap().write_proof(change, format, &proof).await.unwrap();
+        answers.push(std::fs::read_to_string(&proof).unwrap());
+        let verified = reports::verify(&table.desk, &proof).await.unwrap();
+        assert!(matches!(verified.verdict, ProofVerdict::Right { .. }), "{verified:?}");
+        answers.push(json(verified));
+    }
     answers.push(json(devices::devices(desk()).await.unwrap()));
     answers.push(json(settings::settings(desk()).await.unwrap()));
     let all = Page { limit: 1000, ..Page::default() };
@@ -344,6 +353,16 @@ async fn a_key_is_not_revealed_before_its_name_was_typed() {
         let reveal = credentials::reveal_key(window.clone(), app.state(), id, typed.to_owned(), None);
         assert_eq!(reveal.await.unwrap_err().code, "not-confirmed", "{typed:?} would do");
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_proof_is_refused_with_its_reason() {
+    let table = Table::laid();
+    let file = table.dir.path().join("notes.txt");
+    std::fs::write(&file, "hello").unwrap();
+    assert_eq!(reports::verify(&table.desk, &file).await.unwrap_err().code, "not-a-proof");
+    let none = table.dir.path().join("none");
+    assert_eq!(reports::verify(&table.desk, &none).await.unwrap_err().code, "file-unreadable");
 }
 
 #[tokio::test]

@@ -22,14 +22,14 @@ use tempfile::TempDir;
 /// A user with a keyring and a data directory.
 pub(crate) struct User {
     pub(crate) keyring: PrivateKeyring,
-    client: Client,
+    pub(crate) client: Client,
     dir: TempDir,
 }
 
 pub(crate) struct Ran {
     pub(crate) status: Option<i32>,
-    lines: Vec<Value>,
-    stdout: String,
+    pub(crate) lines: Vec<Value>,
+    pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 

@@ -15,6 +15,7 @@ import type { DeviceFinding } from "../generated/DeviceFinding";
 import type { DeviceRow } from "../generated/DeviceRow";
 import type { DraftKey } from "../generated/DraftKey";
 import type { Exported } from "../generated/Exported";
+import type { FleetFormat } from "../generated/FleetFormat";
 import type { FormCheck } from "../generated/FormCheck";
 import type { Held } from "../generated/Held";
 import type { KeyChoice } from "../generated/KeyChoice";
@@ -28,7 +29,10 @@ import type { Pin } from "../generated/Pin";
 import type { PinsDone } from "../generated/PinsDone";
 import type { PolicyView } from "../generated/PolicyView";
 import type { Preview } from "../generated/Preview";
+import type { ProofFormat } from "../generated/ProofFormat";
+import type { ProofVerified } from "../generated/ProofVerified";
 import type { Report } from "../generated/Report";
+import type { ReportWritten } from "../generated/ReportWritten";
 import type { Scanned } from "../generated/Scanned";
 import type { SettingView } from "../generated/SettingView";
 import type { Simulation } from "../generated/Simulation";
@@ -125,6 +129,12 @@ export interface Backend {
   verifyAudit(): Promise<Verdict>;
   /** Lets the person choose a file and writes the whole audit to it; null where none was chosen. */
   exportAudit(format: "csv" | "json"): Promise<Exported | null>;
+  /** Lets the person choose a file and writes to it how all credentials stand; null where none was chosen. */
+  writeFleetReport(format: FleetFormat): Promise<ReportWritten | null>;
+  /** Lets the person choose a file and writes the proof of a change to it; null where none was chosen. */
+  writeProof(id: number, format: ProofFormat): Promise<ReportWritten | null>;
+  /** Lets the person choose a proof and compares it with the journal and the audit; null where none was chosen. */
+  verifyProof(): Promise<ProofVerified | null>;
 
   settings(): Promise<SettingView[]>;
   setSetting(name: string, value: string): Promise<void>;

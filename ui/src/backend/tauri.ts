@@ -59,6 +59,9 @@ export const tauriBackend: Backend = {
   audit: (filter) => call("audit", { filter }),
   verifyAudit: () => call("verify_audit"),
   exportAudit: (format) => call("export_audit", { format }),
+  writeFleetReport: (format) => call("write_fleet_report", { format }),
+  writeProof: (id, format) => call("write_proof", { id, format }),
+  verifyProof: () => call("verify_proof"),
 
   settings: () => call("settings"),
   setSetting: (name, value) => call("set_setting", { name, value }),

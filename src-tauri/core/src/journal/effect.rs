@@ -7,11 +7,11 @@ use sha2::{Digest, Sha256};
 
 use super::{ChangeId, JournalError, change};
 use crate::{
-    catalogue::{CredentialId, DeviceId},
+    catalogue::{CredentialId, DeviceId, words},
     clock::rfc3339,
     error::Report,
     key::{Fingerprint, PublicKey},
-    remote::Unknown,
+    remote::{Unknown, files::Way},
     rotation::{OtherKey, Seen, decide::Direction},
 };
 
@@ -57,6 +57,9 @@ pub struct Write {
     pub path: String,
     /// Where it really lies.
     pub resolved: String,
+    /// Which way it is written; none where a version wrote this that did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
     /// SHA-256 of the bytes before.
     pub before: String,
     /// SHA-256 of the bytes after.
@@ -90,18 +93,18 @@ impl TryFrom<String> for Bytes {
     }
 }
 
-/// What a write is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WriteKind {
-    /// Adds the new key's lines.
-    Add,
-    /// Takes the old key's lines out.
-    Remove,
-    /// Puts the old key's lines back; where that one is compromised, the new key's.
-    Restore,
-    /// Takes out the lines this change added.
-    TakeBack,
+words! {
+    /// What a write is for.
+    WriteKind {
+        /// Adds the new key's lines.
+        Add = "add",
+        /// Takes the old key's lines out.
+        Remove = "remove",
+        /// Puts the old key's lines back; where that one is compromised, the new key's.
+        Restore = "restore",
+        /// Takes out the lines this change added.
+        TakeBack = "take-back",
+    }
 }
 
 /// A login or a question that proves which keys a device accepts.
@@ -165,6 +168,8 @@ pub enum EffectResult {
 pub struct OpenEffect {
     /// Its number.
     pub id: EffectId,
+    /// The change's epoch that it belongs to.
+    pub epoch: u32,
     /// The device, where it concerns one.
     pub device: Option<DeviceId>,
     /// Which way the change went.
@@ -175,6 +180,8 @@ pub struct OpenEffect {
     pub intended: Timestamp,
     /// What came of it, where that is known.
     pub result: Option<EffectResult>,
+    /// When that was written down.
+    pub resulted: Option<Timestamp>,
 }
 
 /// Where an effect belongs.
@@ -250,7 +257,8 @@ pub fn conclude(
 /// The effects of a change, oldest first.
 pub fn list(connection: &Connection, change: ChangeId) -> Result<Vec<OpenEffect>, JournalError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, device, direction, intent, intended_at, result FROM effect WHERE change = ?1 ORDER BY id",
+        "SELECT id, device, direction, intent, intended_at, result, epoch, resulted_at FROM effect \
+         WHERE change = ?1 ORDER BY id",
     )?;
     let rows = statement.query_map([change.0], |row| {
         let intent: String = row.get(3)?;
@@ -258,11 +266,13 @@ pub fn list(connection: &Connection, change: ChangeId) -> Result<Vec<OpenEffect>
         let unreadable = |index, error| crate::database::column::unreadable(row, index, error);
         Ok(OpenEffect {
             id: EffectId(row.get(0)?),
+            epoch: row.get(6)?,
             device: row.get::<_, Option<i64>>(1)?.map(DeviceId),
             direction: crate::database::column::parsed(row, 2)?,
             effect: serde_json::from_str(&intent).map_err(|error| unreadable(3, error))?,
             intended: crate::database::column::time(row, 4)?,
             result: result.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| unreadable(5, error))?,
+            resulted: crate::database::column::time_if_any(row, 7)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -7,7 +7,10 @@ use crate::{
         Effect, EffectResult, Place, Write, WriteKind, device, effect,
         schema::{JOURNAL, SCHEDULED},
     },
-    remote::{files::FileError, program::WriteError},
+    remote::{
+        files::{FileError, Way},
+        program::WriteError,
+    },
     rotation::{Rotate, Stage},
 };
 
@@ -87,6 +90,7 @@ fn write(before: &[u8], after: &[u8]) -> Effect {
         write: WriteKind::Add,
         path: "~/.ssh/authorized_keys".into(),
         resolved: "/home/deploy/.ssh/authorized_keys".into(),
+        way: Some(Way::Shell),
         before: effect::hash(before),
         after: effect::hash(after),
         added: vec![crate::journal::Bytes(b"\xff\0line".to_vec())],
@@ -186,6 +190,14 @@ fn who_was_overtaken_can_no_longer_write_an_intent_but_still_a_result() {
     let effects = effect::list(&transaction, id).unwrap();
     assert_eq!(effects[0].result, Some(result), "what happened is told under any epoch");
     assert_eq!(effects[0].effect, write(b"a", b"b"), "bytes of a file travel unchanged");
+}
+
+#[test]
+fn a_write_of_a_version_that_did_not_note_its_way_reads_back() {
+    let mut stored = serde_json::to_value(write(b"a", b"b")).unwrap();
+    assert_eq!(stored.as_object_mut().unwrap().remove("way"), Some("shell".into()));
+    let Effect::Write(read) = serde_json::from_value(stored).unwrap() else { panic!("a write") };
+    assert_eq!(read.way, None, "a change that an older version began could not be resumed");
 }
 
 #[test]

@@ -135,6 +135,16 @@ pub enum Way {
     Sftp,
 }
 
+impl Way {
+    /// The word that is stored and shown to programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shell => "shell",
+            Self::Sftp => "sftp",
+        }
+    }
+}
+
 /// How the files of an account are reached.
 #[derive(Debug, Clone)]
 pub struct Reach {

@@ -197,15 +197,11 @@ pub(super) fn judge(judged: &Judged<'_>) -> Found {
     if let Some(configuration) = judged.configuration {
         configuration_findings(judged, configuration, &mut problems, &mut warnings);
     }
-    let method = match judged.way {
-        Way::Shell => "shell",
-        Way::Sftp => "sftp",
-    };
     Found {
         finding: Finding {
             device: judged.device.to_owned(),
             ready: problems.is_empty(),
-            method: Some(method.to_owned()),
+            method: Some(judged.way.as_str().to_owned()),
             files: targets.iter().map(|target| target.path.clone()).collect(),
             old_key_lines,
             problems,

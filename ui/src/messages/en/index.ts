@@ -10,6 +10,22 @@ import form from "./form.json";
 import overview from "./overview.json";
 import people from "./people.json";
 import policies from "./policies.json";
+import reports from "./reports.json";
 import settings from "./settings.json";
 
-export default { app, audit, change, changes, components, credentials, devices, errors, form, overview, people, policies, settings };
+export default {
+  app,
+  audit,
+  change,
+  changes,
+  components,
+  credentials,
+  devices,
+  errors,
+  form,
+  overview,
+  people,
+  policies,
+  reports,
+  settings,
+};

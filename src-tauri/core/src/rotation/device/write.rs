@@ -114,6 +114,7 @@ impl DeviceRun {
             write: kind,
             path: path.to_owned(),
             resolved: file.resolved.clone(),
+            way: Some(reach.way),
             before: journal::effect::hash(&planned.before),
             after: journal::effect::hash(&planned.after),
             added: contents(&planned.added),
