@@ -1,10 +1,12 @@
 //! Settings: names, defaults and what each may be.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::CatalogueError;
+use crate::backup::Recipients;
 
 /// What a setting's value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +24,17 @@ pub enum Allowed {
     Choice(&'static [&'static str]),
     /// `on` or `off`.
     OnOff,
+    /// Public halves of age keys, or nothing.
+    Recipients,
+    /// The whole path of a folder, or nothing.
+    Folder,
 }
 
 impl Allowed {
     /// The words it may be; none for a number.
     pub fn choices(self) -> &'static [&'static str] {
         match self {
-            Self::Number { .. } => &[],
+            Self::Number { .. } | Self::Recipients | Self::Folder => &[],
             Self::Choice(words) => words,
             Self::OnOff => &["on", "off"],
         }
@@ -38,7 +44,7 @@ impl Allowed {
     pub(crate) fn bounds(self) -> (u32, u32) {
         match self {
             Self::Number { from, to, .. } => (from, to),
-            Self::Choice(_) | Self::OnOff => (0, 0),
+            Self::Choice(_) | Self::OnOff | Self::Recipients | Self::Folder => (0, 0),
         }
     }
 
@@ -46,7 +52,7 @@ impl Allowed {
     pub fn unit(self) -> Option<&'static str> {
         match self {
             Self::Number { unit, .. } => Some(unit),
-            Self::Choice(_) | Self::OnOff => None,
+            Self::Choice(_) | Self::OnOff | Self::Recipients | Self::Folder => None,
         }
     }
 }
@@ -98,6 +104,8 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting { name: "keep-running-in-tray", label: "Keep running in the tray", default: "on", allowed: Allowed::OnOff },
     Setting { name: "notifications", label: "Notifications", default: "on", allowed: Allowed::OnOff },
+    Setting { name: "backup-recipient", label: "Recipient", default: "", allowed: Allowed::Recipients },
+    Setting { name: "backup-folder", label: "Folder", default: "", allowed: Allowed::Folder },
 ];
 
 impl Setting {
@@ -128,11 +136,15 @@ impl Setting {
                 let word = words.choices().iter().find(|word| word.eq_ignore_ascii_case(value));
                 word.map(|word| (*word).to_owned())
             }
+            Allowed::Recipients | Allowed::Folder if value.is_empty() => Some(String::new()),
+            Allowed::Recipients => value.parse::<Recipients>().ok().map(|recipients| recipients.to_string()),
+            Allowed::Folder => Path::new(value).is_absolute().then(|| value.to_owned()),
         };
-        checked.ok_or_else(|| CatalogueError::Setting {
-            name: self.name,
-            value: value.to_owned(),
-            allowed: self.allowed,
+        let value = value.to_owned();
+        checked.ok_or(match self.allowed {
+            Allowed::Recipients => CatalogueError::SettingRecipient { value },
+            Allowed::Folder => CatalogueError::SettingFolder { value },
+            allowed => CatalogueError::Setting { name: self.name, value, allowed },
         })
     }
 }
@@ -145,6 +157,8 @@ impl std::fmt::Display for Allowed {
                 [others @ .., last] if !others.is_empty() => write!(f, "{} or {last}", others.join(", ")),
                 words => f.write_str(&words.join(", ")),
             },
+            Self::Recipients => f.write_str("recipients of age (age1…) with spaces between them, or nothing"),
+            Self::Folder => f.write_str("the whole path of a folder, or nothing"),
         }
     }
 }
@@ -223,6 +237,8 @@ mod tests {
             ("theme", ""),
             ("language", "pt"),
             ("notifications", "true"),
+            ("backup-recipient", "AGE-SECRET-KEY-1"),
+            ("backup-folder", "backups"),
         ] {
             let error = Setting::named(name).unwrap().check(bad).unwrap_err();
             assert_eq!(error.code(), "bad-setting", "{name} {bad:?}");
@@ -231,6 +247,7 @@ mod tests {
         assert_eq!(Setting::named("language").unwrap().check(" PT-br ").unwrap(), "pt-BR");
         assert_eq!(Setting::named("theme").unwrap().allowed.to_string(), "system, light or dark");
         assert_eq!(Setting::named("notifications").unwrap().allowed.to_string(), "on or off");
+        assert_eq!(Setting::named("backup-folder").unwrap().check(" ").unwrap(), "", "it can be unset");
         assert_eq!(Setting::named("nonsense").unwrap_err().code(), "unknown-setting");
     }
 }

@@ -5,7 +5,7 @@
 
 /// What each version of the database adds to the one before.
 pub(super) const MIGRATIONS: &[&[&str]] =
-    &[&[VAULT, CATALOGUE, AUDIT, crate::journal::schema::JOURNAL], &[OBSERVATIONS, ANSWERS, LISTS]];
+    &[&[VAULT, CATALOGUE, AUDIT, crate::journal::schema::JOURNAL], &[OBSERVATIONS, ANSWERS, LISTS], &[BACKUPS]];
 
 /// Marks the file as ours: "KeyW". `VAULT` sets it, in the transaction that makes the tables.
 pub(super) const APPLICATION_ID: i32 = 0x4b65_7957;
@@ -212,4 +212,19 @@ UPDATE installed_on SET accepted_at = NULL WHERE refused_at IS NOT NULL OR given
 const LISTS: &str = "
 CREATE INDEX audit_subject ON audit (subject, id);
 CREATE INDEX change_newest ON change (credential, kind, id, state);
+";
+
+/// The newest backup and what it holds, and the last attempt that failed since.
+const BACKUPS: &str = "
+CREATE TABLE backup (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    at        TEXT NOT NULL,
+    path      TEXT NOT NULL,
+    automatic INTEGER NOT NULL CHECK (automatic IN (0, 1)),
+    error     TEXT
+) STRICT;
+
+CREATE TABLE backup_item (
+    item TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 ";
