@@ -13,6 +13,9 @@ mod accounts;
 #[path = "all/authorized_keys.rs"]
 mod authorized_keys;
 #[cfg(target_os = "linux")]
+#[path = "all/backup.rs"]
+mod backup;
+#[cfg(target_os = "linux")]
 #[path = "all/cli.rs"]
 mod cli;
 #[cfg(target_os = "linux")]

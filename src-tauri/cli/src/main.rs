@@ -2,6 +2,7 @@
 
 mod arguments;
 mod audit;
+mod backup;
 mod change;
 mod check;
 mod completions;
@@ -50,6 +51,7 @@ async fn run(shell: &Shell, command: Command) -> Result<Ending, Failure> {
         Command::Rotate(rotate) => rotate::rotate(shell, rotate).await,
         Command::Change { command } => change::run(shell, command).await,
         Command::Audit { command } => audit::run(shell, command).await,
+        Command::Backup { command } => backup::run(shell, command).await,
         Command::Settings { command } => settings::run(shell, command).await,
         Command::Completions(completions) => completions::run(shell, &completions),
     }

@@ -27,18 +27,18 @@ pub(crate) struct User {
 }
 
 pub(crate) struct Ran {
-    status: Option<i32>,
+    pub(crate) status: Option<i32>,
     lines: Vec<Value>,
-    stdout: String,
-    stderr: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
-    fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         self.lines.last().and_then(|line| line["error"]["code"].as_str()).unwrap_or_default()
     }
 
-    fn last(&self) -> &Value {
+    pub(crate) fn last(&self) -> &Value {
         self.lines.last().expect("a line of JSON")
     }
 }
@@ -58,11 +58,11 @@ impl User {
         Ok(Self { keyring, client: Client::new()?, dir })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         self.keyring.set_environment(&mut command);
         command.env("KEYWHEEL_DATA_DIR", self.path("data")).arg("--json").args(arguments);
@@ -70,11 +70,11 @@ impl User {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
         self.run_with(arguments, "")
     }
 
-    fn run_with(&self, arguments: &[&str], input: &str) -> Result<Ran, Trouble> {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Result<Ran, Trouble> {
         let mut child = self.command(arguments).spawn()?;
         // A command that takes no input may have ended already.
         let _ = child.stdin.take().ok_or("no input")?.write_all(input.as_bytes());
