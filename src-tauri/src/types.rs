@@ -38,6 +38,7 @@ fn write_types(to: &Path) {
         commands::changes::ChangeRequest,
         commands::changes::ChangePage,
         commands::audit::Exported,
+        commands::backup::ChosenBackup,
         Notice,
         keywheel_core::person::NewPerson,
         keywheel_core::person::PersonRow,
@@ -50,6 +51,10 @@ fn write_types(to: &Path) {
         keywheel_core::audit::Record,
         keywheel_core::audit::Verdict,
         keywheel_core::audit::Format,
+        keywheel_core::backup::BackupStanding,
+        keywheel_core::backup::Created,
+        keywheel_core::backup::RestorePreview,
+        keywheel_core::backup::Restored,
         keywheel_core::settings::SettingView,
     );
 }

@@ -1,5 +1,6 @@
 import app from "./app.json";
 import audit from "./audit.json";
+import backup from "./backup.json";
 import change from "./change.json";
 import changes from "./changes.json";
 import components from "./components.json";
@@ -11,4 +12,4 @@ import overview from "./overview.json";
 import people from "./people.json";
 import settings from "./settings.json";
 
-export default { app, audit, change, changes, components, credentials, devices, errors, form, overview, people, settings };
+export default { app, audit, backup, change, changes, components, credentials, devices, errors, form, overview, people, settings };
