@@ -59,7 +59,7 @@ fn a_vault_whose_machine_is_lost_is_restored_and_enters_every_device() -> Result
     assert_eq!((wrong.status, wrong.code()), (Some(1), "wrong-passphrase"));
     let dry = user.run_with(&["backup", "restore", &path, "--passphrase-stdin", "--dry-run"], PASSPHRASE)?;
     assert_eq!((dry.last()["into"].as_str(), dry.last()["secrets"]["new"].as_u64()), (Some("empty"), Some(2)));
-    user.refused(&["credential", "show", "deploy"], 2, "unknown-credential")?;
+    user.refused(&["credential", "show", "deploy"], 2, "unknown-name")?;
     let restored = user.run_with(&restore, PASSPHRASE)?;
     assert_eq!(restored.status, Some(0), "{}{}", restored.stdout, restored.stderr);
     let (found, looked) = wanted.in_folder(&user.path("data"))?;
