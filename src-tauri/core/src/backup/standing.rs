@@ -33,7 +33,7 @@ impl Keywheel {
     /// # Errors
     /// The database's own failure.
     pub async fn backup_standing(&self) -> Result<BackupStanding, Error> {
-        self.read(|conn| standing(conn)).await
+        self.read(standing).await
     }
 }
 

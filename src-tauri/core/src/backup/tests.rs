@@ -193,7 +193,7 @@ async fn a_credential_that_has_gone_on_keeps_its_newer_key() {
     let newer = secret_of(&bench.keywheel, "deploy").await;
     let opened = bench.keywheel.open_backup(&created.file, unlock()).await.unwrap();
     let gone_on = NewerHere { credential: "deploy".to_owned(), here: 2, backup: 1 };
-    assert_eq!(opened.preview().newer_here, [gone_on.clone()]);
+    assert_eq!(opened.preview().newer_here, std::slice::from_ref(&gone_on));
     bench.keywheel.restore_backup(opened).await.unwrap();
     assert_eq!(secret_of(&bench.keywheel, "deploy").await, newer, "the devices know only this key");
     assert_eq!(bench.keywheel.find_credential("deploy").await.unwrap().current_key().unwrap().version, 2);
