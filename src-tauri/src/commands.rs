@@ -4,6 +4,7 @@
 //! and, with its permission, in `capabilities/main.json`; without them the window's call is refused.
 
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod changes;
 pub(crate) mod checks;
 pub(crate) mod credentials;

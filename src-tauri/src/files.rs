@@ -28,6 +28,13 @@ pub(crate) async fn to_write<R: Runtime>(window: &WebviewWindow<R>, name: &str) 
     choice.await.ok().flatten()?.into_path().ok()
 }
 
+/// Lets the person choose a folder; none where the dialog was cancelled.
+pub(crate) async fn folder<R: Runtime>(window: &WebviewWindow<R>) -> Option<PathBuf> {
+    let (chosen, choice) = oneshot::channel();
+    dialog(window).pick_folder(move |folder| drop(chosen.send(folder)));
+    choice.await.ok().flatten()?.into_path().ok()
+}
+
 fn dialog<R: Runtime>(window: &WebviewWindow<R>) -> FileDialogBuilder<R> {
     window.dialog().file().set_parent(window)
 }

@@ -38,6 +38,7 @@ fn write_types(to: &Path) {
         commands::changes::ChangePage,
         commands::audit::Exported,
         commands::reports::ProofVerified,
+        commands::backup::ChosenBackup,
         Notice,
         keywheel_core::person::NewPerson,
         keywheel_core::person::PersonRow,
@@ -57,6 +58,10 @@ fn write_types(to: &Path) {
         keywheel_core::report::FleetFormat,
         keywheel_core::report::ProofFormat,
         keywheel_core::report::ReportFile,
+        keywheel_core::backup::BackupStanding,
+        keywheel_core::backup::Created,
+        keywheel_core::backup::RestorePreview,
+        keywheel_core::backup::Restored,
         keywheel_core::settings::SettingView,
     );
 }

@@ -16,6 +16,9 @@ mod anchor;
 #[path = "all/authorized_keys.rs"]
 mod authorized_keys;
 #[cfg(target_os = "linux")]
+#[path = "all/backup.rs"]
+mod backup;
+#[cfg(target_os = "linux")]
 #[path = "all/cli.rs"]
 mod cli;
 #[cfg(target_os = "linux")]

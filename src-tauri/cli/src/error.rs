@@ -132,6 +132,7 @@ macro_rules! from_modules {
 }
 
 from_modules! {
+    keywheel_core::backup::BackupError,
     keywheel_core::database::DatabaseError,
     keywheel_core::journal::JournalError,
     KeyError,

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod audit;
+mod backup;
 mod change;
 mod check;
 mod completions;
@@ -60,6 +61,7 @@ async fn run(shell: &Shell, command: Command) -> Result<Ending, Failure> {
         Command::Audit { command } => audit::run(shell, command).await,
         Command::Timer { command } => timer::run(shell, &command).await,
         Command::Report { command } => report::run(shell, command).await,
+        Command::Backup { command } => backup::run(shell, command).await,
         Command::Settings { command } => settings::run(shell, command).await,
         Command::Completions(completions) => completions::run(shell, &completions),
     }

@@ -4,6 +4,7 @@
 //! and a refusal of whatever it can't be sure of (a network file system, a newer version, a damaged file).
 
 pub(crate) mod column;
+mod copy;
 mod error;
 mod file_system;
 mod open;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+pub(crate) use self::copy::{close_copy, open_copy};
 pub use self::error::DatabaseError;
 use crate::clock::Clock;
 
@@ -28,7 +30,8 @@ pub struct Database {
 struct Shared {
     connection: Mutex<Connection>,
     dir: PathBuf,
-    vault_id: String,
+    /// Another one only after a backup was restored into this directory.
+    vault_id: Mutex<Arc<str>>,
 }
 
 impl Database {
@@ -48,12 +51,13 @@ impl Database {
 
     fn open_at_version(dir: &Path, clock: &dyn Clock, migrations: &[&[&str]]) -> Result<Self, DatabaseError> {
         let (connection, vault_id) = open::open(dir, clock, migrations)?;
+        let vault_id = Mutex::new(vault_id.into());
         Ok(Self { shared: Arc::new(Shared { connection: Mutex::new(connection), dir: dir.to_owned(), vault_id }) })
     }
 
     /// The random identity of this data directory, 32 hexadecimal digits, with which its keyring items begin.
-    pub fn vault_id(&self) -> &str {
-        &self.shared.vault_id
+    pub fn vault_id(&self) -> Arc<str> {
+        Arc::clone(&self.shared.vault_id.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The data directory.

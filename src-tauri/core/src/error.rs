@@ -137,6 +137,8 @@ errors! {
     Journal(crate::journal::JournalError),
     /// Of a device that was to be reached.
     Remote(crate::remote::RemoteError),
+    /// Of a backup.
+    Backup(crate::backup::BackupError),
     /// Of a key change.
     Rotation(crate::rotation::RotationError),
     /// Of a time at which a change is to begin.

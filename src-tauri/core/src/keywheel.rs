@@ -92,7 +92,7 @@ impl Keywheel {
         version: u32,
         distinction: impl fmt::Display,
     ) -> ItemName {
-        ItemName::new(self.database.vault_id(), credential.0, version, distinction)
+        ItemName::new(&self.database.vault_id(), credential.0, version, distinction)
     }
 
     /// Reads off the async threads.

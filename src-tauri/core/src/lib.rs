@@ -11,6 +11,7 @@
 //! - [`journal`]: changes and their effects; what recovery reads
 //! - [`lock`]: one process at a time for each credential
 //! - [`person`], [`device`], [`credential`], [`policy`], [`settings`]: what can be done with each, as methods of [`Keywheel`]
+//! - [`backup`]: one sealed file with the catalogue and all secrets, and the way back
 //! - [`audit`]: the hash-chained record of actions
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - [`report`]: proofs of changes, and how all keys stand, for others
@@ -21,6 +22,7 @@
 
 pub mod audit;
 pub mod authorized_keys;
+pub mod backup;
 pub mod catalogue;
 pub mod clock;
 pub mod credential;

@@ -63,10 +63,16 @@ impl Explain for LockError {
 /// A lock on one credential, held until it is dropped.
 #[derive(Debug)]
 pub struct CredentialLock {
+    _file: FileLock,
+}
+
+/// A lock on a file of the data directory, held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct FileLock {
     file: File,
 }
 
-impl Drop for CredentialLock {
+impl Drop for FileLock {
     fn drop(&mut self) {
         // Closing is not enough where this process is just starting another one, which has the file too until it runs.
         // A file that can't be unlocked is closed all the same.
@@ -90,8 +96,21 @@ impl CredentialLock {
     ///
     /// [`LockError::Busy`]; [`LockError::File`] where the file can't be made.
     pub fn take(data_dir: &Path, credential: CredentialId, name: &str, sharing: Sharing) -> Result<Self, LockError> {
+        let file = FileLock::take(data_dir, &format!("credential-{credential}"), sharing)?;
+        let file = file.ok_or_else(|| LockError::Busy { credential: name.to_owned() })?;
+        Ok(Self { _file: file })
+    }
+}
+
+impl FileLock {
+    /// Takes the lock of this name, or answers none where another process has it; never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::File`] where the file can't be made.
+    pub(crate) fn take(data_dir: &Path, name: &str, sharing: Sharing) -> Result<Option<Self>, LockError> {
         let dir = data_dir.join("locks");
-        let path = dir.join(format!("credential-{credential}"));
+        let path = dir.join(name);
         let failed = |source| LockError::File { path: path.display().to_string(), source };
         std::fs::create_dir_all(&dir).map_err(failed)?;
         let mut options = OpenOptions::new();
@@ -104,8 +123,8 @@ impl CredentialLock {
             Sharing::Shared => file.try_lock_shared(),
         };
         match taken {
-            Ok(()) => Ok(Self { file }),
-            Err(std::fs::TryLockError::WouldBlock) => Err(LockError::Busy { credential: name.to_owned() }),
+            Ok(()) => Ok(Some(Self { file })),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
             Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
         }
     }
@@ -132,7 +151,7 @@ mod tests {
         let id = CredentialId(1);
         let first = CredentialLock::take(dir.path(), id, "deploy", Sharing::Exclusive).unwrap();
         // What a process that is being started shares with this one: the same opened file.
-        let inherited = first.file.try_clone().unwrap();
+        let inherited = first._file.file.try_clone().unwrap();
         drop(first);
         let second = CredentialLock::take(dir.path(), id, "deploy", Sharing::Exclusive);
         assert!(second.is_ok(), "a change that has ended would keep the credential busy: {second:?}");

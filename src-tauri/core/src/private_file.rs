@@ -49,6 +49,35 @@ impl Explain for PrivateFileError {
     }
 }
 
+impl PrivateFileError {
+    /// The same problem, told of the file that was to come of the one it happened to.
+    pub(crate) fn of(self, path: &Path) -> Self {
+        let path = path.to_owned();
+        match self {
+            Self::Exists { .. } => Self::Exists { path },
+            Self::NotWritten { source, .. } => Self::NotWritten { path, source },
+        }
+    }
+}
+
+/// Makes a new file with mode 0600.
+///
+/// # Errors
+/// The file exists already, or can't be made.
+pub(crate) fn new(path: &Path) -> Result<File, PrivateFileError> {
+    let mut options = File::options();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => PrivateFileError::Exists { path: path.to_owned() },
+        _ => PrivateFileError::NotWritten { path: path.to_owned(), source },
+    })
+}
+
 /// Makes a new file with mode 0600, lets `write` fill it, and syncs it.
 ///
 /// When that fails, what was begun is removed.
@@ -56,17 +85,7 @@ impl Explain for PrivateFileError {
 /// # Errors
 /// The file exists already, or can't be written.
 pub(crate) fn create(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> Result<(), PrivateFileError> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let file = options.open(path).map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => PrivateFileError::Exists { path: path.to_owned() },
-        _ => PrivateFileError::NotWritten { path: path.to_owned(), source },
-    })?;
+    let file = new(path)?;
     write(&file).and_then(|()| file.sync_all()).map_err(|source| {
         drop(file);
         // A half-written file must not be taken for a whole one; that it can't be removed changes nothing in the report.

@@ -147,7 +147,7 @@ fn key(desk: &Desk, draft: u32) -> Answer<NewSecret> {
     match drafts.find(draft).map_err(report)? {
         Draft::Generated(key) => Ok(NewSecret::Generated(again(key)?)),
         Draft::Imported { key, from } => Ok(NewSecret::Imported { key: again(key)?, from: from.clone() }),
-        Draft::Encrypted { .. } | Draft::Csv { .. } => Err(report(DeskError::DraftUnfit)),
+        _ => Err(report(DeskError::DraftUnfit)),
     }
 }
 

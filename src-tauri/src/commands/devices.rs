@@ -200,9 +200,7 @@ pub(super) async fn preview(desk: &Desk, path: PathBuf) -> Answer<CsvDraft> {
 pub(crate) async fn import_devices(desk: State<'_, Arc<Desk>>, draft: u32) -> Answer<Preview> {
     let (bytes, shown) = match desk.drafts().find(draft).map_err(report)? {
         Draft::Csv { bytes, shown } => (bytes.clone(), shown.clone()),
-        Draft::Generated(_) | Draft::Imported { .. } | Draft::Encrypted { .. } => {
-            return Err(report(DeskError::DraftUnfit));
-        }
+        _ => return Err(report(DeskError::DraftUnfit)),
     };
     let done = desk.changed(desk.keywheel()?.import_devices(bytes, shown).await)?;
     desk.drafts().forget(draft);

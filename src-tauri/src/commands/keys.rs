@@ -116,7 +116,7 @@ pub(super) async fn import(desk: &Desk, bytes: Zeroizing<Vec<u8>>, from: Option<
 pub(crate) async fn unlock_key(desk: State<'_, Arc<Desk>>, draft: u32, passphrase: Secret) -> Answer<DraftKey> {
     let (bytes, from) = match desk.drafts().find(draft).map_err(report)? {
         Draft::Encrypted { bytes, from } => (Arc::clone(bytes), from.clone()),
-        Draft::Generated(_) | Draft::Imported { .. } | Draft::Csv { .. } => return Err(report(DeskError::DraftUnfit)),
+        _ => return Err(report(DeskError::DraftUnfit)),
     };
     let key = read(bytes, Some(passphrase.into_inner())).await.map_err(|source| unusable(from.clone(), source))?;
     let key = Arc::new(key);

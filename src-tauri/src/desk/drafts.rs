@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use keywheel_core::backup::Opened;
 use keywheel_core::device::Preview;
 use keywheel_core::key::PrivateKey;
 use zeroize::Zeroizing;
@@ -37,6 +38,10 @@ pub(crate) enum Draft {
         /// What its import was said to do.
         shown: Preview,
     },
+    /// A backup that is not opened yet.
+    Backup(PathBuf),
+    /// A backup that was opened, with its secrets.
+    Opened(Box<Opened>),
 }
 
 /// The drafts, by number.
@@ -67,8 +72,14 @@ impl Drafts {
     pub(crate) fn key(&self, number: u32) -> Result<Arc<PrivateKey>, DeskError> {
         match self.find(number)? {
             Draft::Generated(key) | Draft::Imported { key, .. } => Ok(Arc::clone(key)),
-            Draft::Encrypted { .. } | Draft::Csv { .. } => Err(DeskError::DraftUnfit),
+            _ => Err(DeskError::DraftUnfit),
         }
+    }
+
+    /// Hands a draft over; it is kept no longer.
+    pub(crate) fn take(&mut self, number: u32) -> Result<Draft, DeskError> {
+        let place = self.kept.iter().position(|(known, _)| *known == number).ok_or(DeskError::DraftGone)?;
+        Ok(self.kept.remove(place).1)
     }
 
     /// Puts another draft in the place of one, under the same number.

@@ -34,7 +34,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         self.lines.last().and_then(|line| line["error"]["code"].as_str()).unwrap_or_default()
     }
 
@@ -62,7 +62,7 @@ impl User {
         self.dir.path().join(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         self.keyring.set_environment(&mut command);
         command.env("KEYWHEEL_DATA_DIR", self.path("data")).arg("--json").args(arguments);
@@ -74,7 +74,7 @@ impl User {
         self.run_with(arguments, "")
     }
 
-    fn run_with(&self, arguments: &[&str], input: &str) -> Result<Ran, Trouble> {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Result<Ran, Trouble> {
         let mut child = self.command(arguments).spawn()?;
         // A command that takes no input may have ended already.
         let _ = child.stdin.take().ok_or("no input")?.write_all(input.as_bytes());

@@ -2,10 +2,14 @@ import type { Accepts } from "../generated/Accepts";
 import type { AuditFilter } from "../generated/AuditFilter";
 import type { AuditRecord } from "../generated/AuditRecord";
 import type { Algorithm } from "../generated/Algorithm";
+import type { BackupCreated } from "../generated/BackupCreated";
+import type { BackupRestored } from "../generated/BackupRestored";
+import type { BackupStanding } from "../generated/BackupStanding";
 import type { ChangePage } from "../generated/ChangePage";
 import type { ChangeRequest } from "../generated/ChangeRequest";
 import type { ChangeView } from "../generated/ChangeView";
 import type { Coming } from "../generated/Coming";
+import type { ChosenBackup } from "../generated/ChosenBackup";
 import type { CredentialDetails } from "../generated/CredentialDetails";
 import type { CredentialForm } from "../generated/CredentialForm";
 import type { CredentialRow } from "../generated/CredentialRow";
@@ -33,6 +37,7 @@ import type { ProofFormat } from "../generated/ProofFormat";
 import type { ProofVerified } from "../generated/ProofVerified";
 import type { Report } from "../generated/Report";
 import type { ReportWritten } from "../generated/ReportWritten";
+import type { RestorePreview } from "../generated/RestorePreview";
 import type { Scanned } from "../generated/Scanned";
 import type { SettingView } from "../generated/SettingView";
 import type { Simulation } from "../generated/Simulation";
@@ -106,7 +111,7 @@ export interface Backend {
   pasteKey(): Promise<KeyChoice>;
   /** Decrypts a key that was chosen. */
   unlockKey(draft: number, passphrase: string): Promise<DraftKey>;
-  /** Forgets a key or a CSV file that was chosen. */
+  /** Forgets a key, a CSV file or a backup that was chosen. */
   dropDraft(draft: number): Promise<void>;
 
   /** Looks at the devices of a credential as a change would, or as the form stands; changes nothing. */
@@ -135,6 +140,18 @@ export interface Backend {
   writeProof(id: number, format: ProofFormat): Promise<ReportWritten | null>;
   /** Lets the person choose a proof and compares it with the journal and the audit; null where none was chosen. */
   verifyProof(): Promise<ProofVerified | null>;
+
+  /** How far the newest backup goes. */
+  backupStanding(): Promise<BackupStanding>;
+  /** Lets the person choose a file and writes a backup to it, with a passphrase or else for a recipient; null where none was chosen. */
+  createBackup(passphrase: string | null, recipient: string): Promise<BackupCreated | null>;
+  chooseBackupFolder(): Promise<string | null>;
+  /** Lets the person choose a backup; null where none was chosen. */
+  chooseBackup(): Promise<ChosenBackup | null>;
+  /** Opens a backup that was chosen, with a passphrase or else with the identity in a file that the person chooses. */
+  openBackup(draft: number, passphrase: string | null): Promise<RestorePreview | null>;
+  /** Restores a backup that was opened; Rust forgets it, whatever comes of it. */
+  restoreBackup(draft: number): Promise<BackupRestored>;
 
   settings(): Promise<SettingView[]>;
   setSetting(name: string, value: string): Promise<void>;

@@ -63,6 +63,13 @@ export const tauriBackend: Backend = {
   writeProof: (id, format) => call("write_proof", { id, format }),
   verifyProof: () => call("verify_proof"),
 
+  backupStanding: () => call("backup_standing"),
+  createBackup: (passphrase, recipient) => call("create_backup", { passphrase, recipient }),
+  chooseBackupFolder: () => call("choose_backup_folder"),
+  chooseBackup: () => call("choose_backup"),
+  openBackup: (draft, passphrase) => call("open_backup", { draft, passphrase }),
+  restoreBackup: (draft) => call("restore_backup", { draft }),
+
   settings: () => call("settings"),
   setSetting: (name, value) => call("set_setting", { name, value }),
   desktop: () => call("desktop"),

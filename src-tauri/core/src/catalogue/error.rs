@@ -276,6 +276,18 @@ pub enum CatalogueError {
         /// What it may be.
         allowed: Allowed,
     },
+    /// The setting takes recipients of backups.
+    #[error("\"{}\" is not a recipient of age.", value.escape_debug())]
+    SettingRecipient {
+        /// What was given.
+        value: String,
+    },
+    /// The setting takes a folder.
+    #[error("\"{}\" is not the whole path of a folder.", value.escape_debug())]
+    SettingFolder {
+        /// What was given.
+        value: String,
+    },
 }
 
 impl From<rusqlite::Error> for CatalogueError {
@@ -333,6 +345,8 @@ impl Explain for CatalogueError {
         WrongKind { credential, found } => "wrong-kind",
         Password { credential } => "bad-password",
         SettingUnknown { name } => "unknown-setting",
+        SettingRecipient { value = value.escape_debug() } => "bad-setting" as "bad-setting-recipient",
+        SettingFolder { value = value.escape_debug() } => "bad-setting" as "bad-setting-folder",
         Setting { name, value, allowed } with from = allowed.bounds().0, to = allowed.bounds().1 => "bad-setting";
         through Database(DatabaseError)
     }
@@ -390,6 +404,8 @@ impl Explain for CatalogueError {
             Self::Password { .. } => "Give the password on one line.".to_owned(),
             Self::SettingUnknown { .. } => "List the settings with: keywheel settings list.".to_owned(),
             Self::Setting { allowed, .. } => format!("Give {allowed}."),
+            Self::SettingRecipient { .. } => format!("Give {}.", Allowed::Recipients),
+            Self::SettingFolder { .. } => format!("Give {}.", Allowed::Folder),
         }
     }
 
@@ -419,6 +435,8 @@ impl Explain for CatalogueError {
             | Self::Password { credential } => Some(credential.clone()),
             Self::SettingUnknown { name } => Some(name.clone()),
             Self::Setting { name, .. } => Some((*name).to_owned()),
+            Self::SettingRecipient { .. } => Some("backup-recipient".to_owned()),
+            Self::SettingFolder { .. } => Some("backup-folder".to_owned()),
             Self::NameEmpty { .. }
             | Self::NameLong { .. }
             | Self::Email { .. }
@@ -462,7 +480,7 @@ impl Explain for CatalogueError {
             Self::PasswordChange { .. } => Some("automatic"),
             Self::KeyStands { .. } => Some("devices"),
             Self::Password { .. } => Some("password"),
-            Self::Setting { .. } => Some("value"),
+            Self::Setting { .. } | Self::SettingRecipient { .. } | Self::SettingFolder { .. } => Some("value"),
             Self::Database(_)
             | Self::HostKeyPinned { .. }
             | Self::PersonOwns { .. }

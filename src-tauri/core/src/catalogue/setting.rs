@@ -1,5 +1,6 @@
 //! Settings: names, defaults and what each may be.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::CatalogueError;
+use crate::backup::Recipients;
 
 /// What a setting's value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,10 @@ pub enum Allowed {
     OnOff,
     /// `on`, `off`, or until the end of a day.
     OnOffUntil,
+    /// Public halves of age keys, or nothing.
+    Recipients,
+    /// The whole path of a folder, or nothing.
+    Folder,
 }
 
 /// Whether automatic changes are paused.
@@ -74,7 +80,7 @@ impl Allowed {
     /// The words it may be; none for a number.
     pub fn choices(self) -> &'static [&'static str] {
         match self {
-            Self::Number { .. } => &[],
+            Self::Number { .. } | Self::Recipients | Self::Folder => &[],
             Self::Choice(words) => words,
             Self::OnOff | Self::OnOffUntil => &["on", "off"],
         }
@@ -84,7 +90,7 @@ impl Allowed {
     pub(crate) fn bounds(self) -> (u32, u32) {
         match self {
             Self::Number { from, to, .. } => (from, to),
-            Self::Choice(_) | Self::OnOff | Self::OnOffUntil => (0, 0),
+            Self::Choice(_) | Self::OnOff | Self::OnOffUntil | Self::Recipients | Self::Folder => (0, 0),
         }
     }
 
@@ -92,7 +98,7 @@ impl Allowed {
     pub fn unit(self) -> Option<&'static str> {
         match self {
             Self::Number { unit, .. } => Some(unit),
-            Self::Choice(_) | Self::OnOff | Self::OnOffUntil => None,
+            Self::Choice(_) | Self::OnOff | Self::OnOffUntil | Self::Recipients | Self::Folder => None,
         }
     }
 }
@@ -150,6 +156,8 @@ pub const SETTINGS: &[Setting] = &[
         default: "off",
         allowed: Allowed::OnOffUntil,
     },
+    Setting { name: "backup-recipient", label: "Recipient", default: "", allowed: Allowed::Recipients },
+    Setting { name: "backup-folder", label: "Folder", default: "", allowed: Allowed::Folder },
 ];
 
 impl Setting {
@@ -181,11 +189,15 @@ impl Setting {
                 let word = words.choices().iter().find(|word| word.eq_ignore_ascii_case(value));
                 word.map(|word| (*word).to_owned())
             }
+            Allowed::Recipients | Allowed::Folder if value.is_empty() => Some(String::new()),
+            Allowed::Recipients => value.parse::<Recipients>().ok().map(|recipients| recipients.to_string()),
+            Allowed::Folder => Path::new(value).is_absolute().then(|| value.to_owned()),
         };
-        checked.ok_or_else(|| CatalogueError::Setting {
-            name: self.name,
-            value: value.to_owned(),
-            allowed: self.allowed,
+        let value = value.to_owned();
+        checked.ok_or(match self.allowed {
+            Allowed::Recipients => CatalogueError::SettingRecipient { value },
+            Allowed::Folder => CatalogueError::SettingFolder { value },
+            allowed => CatalogueError::Setting { name: self.name, value, allowed },
         })
     }
 }
@@ -199,6 +211,8 @@ impl std::fmt::Display for Allowed {
                 [others @ .., last] if !others.is_empty() => write!(f, "{} or {last}", others.join(", ")),
                 words => f.write_str(&words.join(", ")),
             },
+            Self::Recipients => f.write_str("recipients of age (age1…) with spaces between them, or nothing"),
+            Self::Folder => f.write_str("the whole path of a folder, or nothing"),
         }
     }
 }
@@ -290,6 +304,8 @@ mod tests {
             ("pause-automatic-changes", "2026-13-01"),
             ("pause-automatic-changes", "2026-11-24T12:00"),
             ("pause-automatic-changes", "tomorrow"),
+            ("backup-recipient", "AGE-SECRET-KEY-1"),
+            ("backup-folder", "backups"),
         ] {
             let error = Setting::named(name).unwrap().check(bad).unwrap_err();
             assert_eq!(error.code(), "bad-setting", "{name} {bad:?}");
@@ -303,6 +319,7 @@ mod tests {
             (pause.check("ON").unwrap(), pause.check(" 2026-11-24 ").unwrap()),
             ("on".into(), "2026-11-24".into())
         );
+        assert_eq!(Setting::named("backup-folder").unwrap().check(" ").unwrap(), "", "it can be unset");
         assert_eq!(Setting::named("nonsense").unwrap_err().code(), "unknown-setting");
     }
 

@@ -87,8 +87,9 @@ impl Keywheel {
                 Ok(added)
             })
             .await;
-        if finished.is_err() {
-            self.forget(id, Some(&item)).await;
+        match finished {
+            Ok(_) => self.back_up_by_itself().await,
+            Err(_) => self.forget(id, Some(&item)).await,
         }
         finished
     }

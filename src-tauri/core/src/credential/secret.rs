@@ -171,6 +171,9 @@ impl Keywheel {
             self.leave_password(id, version).await?;
         }
         self.destroy_left_secrets().await;
+        if saved.is_ok() {
+            self.back_up_by_itself().await;
+        }
         saved
     }
 

@@ -5,12 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rusqlite_migration::{M, Migrations};
 
 use super::file_system::{FileSystem, file_system};
-use super::{Database, DatabaseError, schema};
+use super::{Database, DatabaseError, copy, schema};
 use crate::clock::{Clock, rfc3339};
 
 /// How long another process may hold the database before it counts as locked.
@@ -32,7 +31,7 @@ pub(super) fn open(
     let file = dir.join(Database::FILE_NAME);
     drop(private_file(&file).map_err(|source| directory(dir, source))?);
     let mut connection = connect(&file)?;
-    migrate(&mut connection, dir, &file, migrations)?;
+    migrate(&mut connection, &file, migrations, Some(dir))?;
     let vault_id = vault_id(&mut connection, clock)?;
     Ok((connection, vault_id))
 }
@@ -69,7 +68,7 @@ fn prepare_directory(dir: &Path) -> Result<(), DatabaseError> {
 }
 
 /// Opens or makes a file with mode 0600. SQLite gives the mode of the database to its log as well.
-fn private_file(path: &Path) -> io::Result<File> {
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -101,7 +100,7 @@ fn lock(dir: &Path) -> Result<File, DatabaseError> {
     }
 }
 
-fn connect(file: &Path) -> Result<Connection, DatabaseError> {
+pub(super) fn connect(file: &Path) -> Result<Connection, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(BUSY)?;
@@ -125,11 +124,18 @@ fn connect(file: &Path) -> Result<Connection, DatabaseError> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection, dir: &Path, file: &Path, migrations: &[&[&str]]) -> Result<(), DatabaseError> {
+/// Brings the file to the version of `migrations`, with a copy in this folder before each; none for a file that is a copy itself.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    file: &Path,
+    migrations: &[&[&str]],
+    copies: Option<&Path>,
+) -> Result<(), DatabaseError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
     if found > known {
-        let copy = (known + 1..=found).map(|version| copy_name(dir, version)).find(|copy| copy.exists());
+        let mut names = copies.into_iter().flat_map(|dir| (known + 1..=found).map(|version| copy_name(dir, version)));
+        let copy = names.find(|copy| copy.exists());
         return Err(DatabaseError::Newer { file: file.to_owned(), found, known, copy });
     }
     if found == known {
@@ -139,7 +145,7 @@ fn migrate(connection: &mut Connection, dir: &Path, file: &Path, migrations: &[&
     let steps = Migrations::new(texts.iter().map(|text| M::up(text)).collect());
     for (version, number) in (1_usize..=texts.len()).zip(1_i64..).filter(|(_, number)| *number > found) {
         // A database that is only being made has nothing to lose.
-        if found > 0 {
+        if let Some(dir) = copies.filter(|_| found > 0) {
             copy_before(connection, &copy_name(dir, number))?;
         }
         steps
@@ -153,31 +159,9 @@ fn copy_name(dir: &Path, version: i64) -> PathBuf {
     dir.join(format!("keywheel-before-v{version}.db"))
 }
 
-/// Copies the whole database, as it is, to a file that takes its name only when it is complete and on the disk.
+/// Copies the whole database, so that what a migration changes can be found again.
 fn copy_before(connection: &Connection, copy: &Path) -> Result<(), DatabaseError> {
-    let problem =
-        |source: Box<dyn std::error::Error + Send + Sync>| DatabaseError::Copy { copy: copy.to_owned(), source };
-    let part = copy.with_extension("part");
-    let made = (|| -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        private_file(&part)?.set_len(0)?;
-        let mut target = Connection::open_with_flags(&part, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        Backup::new(connection, &mut target)?.run_to_completion(1024, Duration::ZERO, None)?;
-        // The copy is one file: with a log beside it, half of it would be forgotten when it is moved.
-        target.pragma_update(None, "journal_mode", "delete")?;
-        target.close().map_err(|(_, error)| error)?;
-        File::open(&part)?.sync_all()?;
-        fs::rename(&part, copy)?;
-        #[cfg(unix)]
-        if let Some(dir) = copy.parent() {
-            File::open(dir)?.sync_all()?;
-        }
-        Ok(())
-    })();
-    made.map_err(|source| {
-        // What is left of a failed copy only takes room on a disk that may be full; the first error is the one to tell.
-        let _ = fs::remove_file(&part);
-        problem(source)
-    })
+    copy::whole(connection, copy).map_err(|source| DatabaseError::Copy { copy: copy.to_owned(), source })
 }
 
 /// Reads the identity of the data directory, and makes it the first time.

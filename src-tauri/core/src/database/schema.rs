@@ -7,7 +7,7 @@
 pub(super) const MIGRATIONS: &[&[&str]] = &[
     &[VAULT, CATALOGUE, AUDIT, crate::journal::schema::JOURNAL],
     &[OBSERVATIONS, ANSWERS, LISTS],
-    &[crate::journal::schema::SCHEDULED, REVEALED, INACTIVE, WAITING],
+    &[crate::journal::schema::SCHEDULED, REVEALED, INACTIVE, WAITING, BACKUPS],
 ];
 
 /// Marks the file as ours: "KeyW". `VAULT` sets it, in the transaction that makes the tables.
@@ -234,4 +234,19 @@ CREATE TABLE waiting_for_keyring (
     one   INTEGER PRIMARY KEY CHECK (one = 1),
     since TEXT NOT NULL
 ) STRICT;
+";
+
+/// The newest backup and what it holds, and the last attempt that failed since.
+const BACKUPS: &str = "
+CREATE TABLE backup (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    at        TEXT NOT NULL,
+    path      TEXT NOT NULL,
+    automatic INTEGER NOT NULL CHECK (automatic IN (0, 1)),
+    error     TEXT
+) STRICT;
+
+CREATE TABLE backup_item (
+    item TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 ";

@@ -29,7 +29,7 @@ impl Keywheel {
     /// # Errors
     ///
     /// The keyring can't be used; the database's own failure.
-    pub(super) async fn take_newer_keys(&self, credential: Credential) -> Result<Credential, Error> {
+    pub(crate) async fn take_newer_keys(&self, credential: Credential) -> Result<Credential, Error> {
         let found = self.newer_keys(&credential).await?;
         if found.is_empty() {
             return Ok(credential);
@@ -81,7 +81,7 @@ impl Keywheel {
         while missing < MISSING_IN_A_ROW {
             number += 1;
             missing += 1;
-            let version = ItemVersion::new(self.database().vault_id(), credential.id.0, number);
+            let version = ItemVersion::new(&self.database().vault_id(), credential.id.0, number);
             for item in self.vault().find(&version).await? {
                 missing = 0;
                 match self.vault().read(&item).await?.map(|bytes| PrivateKey::from_secret_bytes(&bytes)) {

@@ -31,7 +31,7 @@ use crate::{
     audit::{self, Action},
     catalogue::{Credential, CredentialId, DeviceId, OnFailure, Strategy, key_version},
     credential::refuse_compromised,
-    error::{Error, Explain, Report},
+    error::{Class, Error, Explain, Report},
     journal::{
         self, Begin, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, JournalError, Kind, Origin, Snapshot,
         SnapshotDevice,
@@ -369,6 +369,10 @@ impl Keywheel {
         };
         self.record(action, error).await;
         self.anchor_audit().await;
+        // A change that was broken off has a new key in the keyring as well.
+        if done.as_ref().map_or_else(|error| error.class() == Class::Interrupted, |_| true) {
+            self.back_up_by_itself().await;
+        }
     }
 }
 

@@ -24,6 +24,7 @@ function overview(of: { devices?: unknown[]; credentials?: unknown[]; changes?: 
     devices: async () => (of.devices ?? []) as never,
     credentials: async () => (of.credentials ?? []) as never,
     changes: async () => (of.changes ?? []) as never,
+    backupStanding: async () => ({ last: null, path: null, lacks: 0, automatic: false, failed: null }),
     ...more,
   });
   return render(WithBackend, { backend, view: OverviewScreen as never, given: {} });

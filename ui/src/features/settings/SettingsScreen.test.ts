@@ -39,6 +39,7 @@ async function shown(more: Partial<Backend> = {}, desktop: Desktop = DESKTOP) {
     settings: async () => settings,
     desktop: async () => desktop,
     opening: async () => OPENING,
+    backupStanding: async () => ({ last: null, path: null, lacks: 0, automatic: false, failed: null }),
     setSetting,
     copy,
     ...more,

@@ -15,6 +15,8 @@ export const SETTINGS: SettingView[] = [
   setting("language", "system", ["system", "en", "pt-BR"]),
   setting("keep-running-in-tray", "on", ["on", "off"]),
   setting("notifications", "on", ["on", "off"]),
+  setting("backup-recipient", "", []),
+  setting("backup-folder", "", []),
 ];
 
 export const OPENING: Opening = {

@@ -1,5 +1,6 @@
 import app from "./app.json";
 import audit from "./audit.json";
+import backup from "./backup.json";
 import change from "./change.json";
 import changes from "./changes.json";
 import components from "./components.json";
@@ -16,6 +17,7 @@ import settings from "./settings.json";
 export default {
   app,
   audit,
+  backup,
   change,
   changes,
   components,
