@@ -10,6 +10,9 @@
 
 #[path = "all/accounts.rs"]
 mod accounts;
+#[cfg(target_os = "linux")]
+#[path = "all/after_change.rs"]
+mod after_change;
 #[path = "all/authorized_keys.rs"]
 mod authorized_keys;
 #[cfg(target_os = "linux")]

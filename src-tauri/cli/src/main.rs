@@ -10,6 +10,7 @@ mod device;
 mod error;
 mod output;
 mod person;
+mod programs;
 mod progress;
 mod prompt;
 mod rotate;
@@ -36,7 +37,10 @@ fn main() -> ExitCode {
         Err(source) => return shell.end(Err(error::ShellError::Runtime { source }.into())).into(),
     };
     let done = runtime.block_on(run(&shell, arguments.command));
-    shell.end(done).into()
+    let ending = shell.end(done);
+    // All is told; a program that takes its time holds up nothing but this process.
+    runtime.block_on(programs::wait(&shell));
+    ending.into()
 }
 
 async fn run(shell: &Shell, command: Command) -> Result<Ending, Failure> {

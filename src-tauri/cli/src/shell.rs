@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use keywheel_core::Keywheel;
@@ -23,12 +23,13 @@ use crate::output::{Form, Output};
 pub(crate) struct Shell {
     global: Global,
     output: Arc<Output>,
+    opened: OnceLock<Keywheel>,
 }
 
 impl Shell {
     pub(crate) fn new(global: Global) -> Self {
         let output = Arc::new(Output::new(if global.json { Form::Json } else { Form::Text }));
-        Self { global, output }
+        Self { global, output, opened: OnceLock::new() }
     }
 
     /// Where data goes.
@@ -62,7 +63,13 @@ impl Shell {
             Ok(keyring) => Arc::new(keyring),
             Err(error) => Arc::new(NoKeyring(error)),
         };
-        Ok(Keywheel::open(&dir, vault, Arc::new(SystemClock), Actor::current())?)
+        let keywheel = Keywheel::open(&dir, vault, Arc::new(SystemClock), Actor::current())?;
+        Ok(self.opened.get_or_init(|| keywheel).clone())
+    }
+
+    /// The data directory, if the command opened it.
+    pub(crate) fn opened(&self) -> Option<&Keywheel> {
+        self.opened.get()
     }
 
     /// Tells how the command ended, and answers it.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction};
 
+use crate::after_change::Programs;
 use crate::audit::{self, Action, Actor};
 use crate::catalogue::{CatalogueError, Policy, policy};
 use crate::clock::Clock;
@@ -24,6 +25,7 @@ pub struct Keywheel {
     vault: Arc<dyn Vault>,
     clock: Arc<dyn Clock>,
     actor: Actor,
+    programs: Programs,
 }
 
 impl Keywheel {
@@ -52,7 +54,7 @@ impl Keywheel {
         if !begun {
             database.write(|tx| policy::make_standard(tx, clock.now()))?;
         }
-        Ok(Self { database, vault, clock, actor })
+        Ok(Self { database, vault, clock, actor, programs: Programs::default() })
     }
 
     /// The database.
@@ -73,6 +75,11 @@ impl Keywheel {
     /// Who acts.
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// The programs that run after changes.
+    pub(crate) fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// The time now.

@@ -14,8 +14,10 @@
 //! - [`audit`]: the hash-chained record of actions
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - [`rotation`]: what to do next, and doing it
+//! - [`after_change`]: the user's program that is run after each change
 //! - [`process`]: what a process that holds secrets must not leak
 
+pub mod after_change;
 pub mod audit;
 pub mod authorized_keys;
 pub mod catalogue;

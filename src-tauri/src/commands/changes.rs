@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keywheel_core::Keywheel;
+use keywheel_core::after_change::ProgramRun;
 use keywheel_core::catalogue::{CredentialId, DeviceId};
 use keywheel_core::error::Report;
 use keywheel_core::journal::{ChangeId, Kind};
@@ -86,6 +87,8 @@ pub(crate) struct ChangePage {
     pub(crate) undo_until: Option<String>,
     /// The file that holds the key that was left.
     pub(crate) imported_from: Option<String>,
+    /// What came of the program after it.
+    pub(crate) program: Option<ProgramRun>,
     /// Whether this process runs it.
     pub(crate) here: bool,
     /// What it has told in this process.
@@ -181,6 +184,7 @@ pub(crate) async fn change(desk: State<'_, Arc<Desk>>, id: ChangeId) -> Answer<C
         possible,
         undo_until,
         imported_from,
+        program,
         ..
     } = details;
     Ok(ChangePage {
@@ -192,6 +196,7 @@ pub(crate) async fn change(desk: State<'_, Arc<Desk>>, id: ChangeId) -> Answer<C
         possible,
         undo_until,
         imported_from,
+        program,
         here,
         events,
     })

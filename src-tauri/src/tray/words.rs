@@ -51,6 +51,14 @@ pub(crate) fn ended(language: Language, credential: &str, outcome: Option<Outcom
     format!("{credential}: {end}")
 }
 
+/// A notification's text about a program that did not end well after a change.
+pub(crate) fn program_failed(language: Language) -> &'static str {
+    match language {
+        Language::English => "The program after the change failed; the change itself is as it ended.",
+        Language::Portuguese => "O programa depois da troca falhou; a troca em si está como terminou.",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use keywheel_core::journal::ChangeId;

@@ -27,10 +27,10 @@ pub(crate) struct User {
 }
 
 pub(crate) struct Ran {
-    status: Option<i32>,
+    pub(crate) status: Option<i32>,
     lines: Vec<Value>,
     stdout: String,
-    stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
@@ -38,7 +38,7 @@ impl Ran {
         self.lines.last().and_then(|line| line["error"]["code"].as_str()).unwrap_or_default()
     }
 
-    fn last(&self) -> &Value {
+    pub(crate) fn last(&self) -> &Value {
         self.lines.last().expect("a line of JSON")
     }
 }
@@ -70,7 +70,7 @@ impl User {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Ran, Trouble> {
         self.run_with(arguments, "")
     }
 

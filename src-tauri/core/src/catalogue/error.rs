@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::setting::Allowed;
+use super::setting::{Allowed, UnfitProgram};
 use crate::database::DatabaseError;
 use crate::error::sentence::listed;
 use crate::error::{Class, Explain};
@@ -276,6 +276,14 @@ pub enum CatalogueError {
         /// What it may be.
         allowed: Allowed,
     },
+    /// The program can't be run after each change.
+    #[error("The program \"{path}\" can't be run after each change: {reason}.")]
+    Program {
+        /// What was given.
+        path: String,
+        /// Why not.
+        reason: UnfitProgram,
+    },
 }
 
 impl From<rusqlite::Error> for CatalogueError {
@@ -333,7 +341,8 @@ impl Explain for CatalogueError {
         WrongKind { credential, found } => "wrong-kind",
         Password { credential } => "bad-password",
         SettingUnknown { name } => "unknown-setting",
-        Setting { name, value, allowed } with from = allowed.bounds().0, to = allowed.bounds().1 => "bad-setting";
+        Setting { name, value, allowed } with from = allowed.bounds().0, to = allowed.bounds().1 => "bad-setting",
+        Program { path, reason = reason.word() } => "bad-program";
         through Database(DatabaseError)
     }
 
@@ -390,6 +399,7 @@ impl Explain for CatalogueError {
             Self::Password { .. } => "Give the password on one line.".to_owned(),
             Self::SettingUnknown { .. } => "List the settings with: keywheel settings list.".to_owned(),
             Self::Setting { allowed, .. } => format!("Give {allowed}."),
+            Self::Program { .. } => "Give the absolute path of a program, or nothing to run none.".to_owned(),
         }
     }
 
@@ -419,6 +429,7 @@ impl Explain for CatalogueError {
             | Self::Password { credential } => Some(credential.clone()),
             Self::SettingUnknown { name } => Some(name.clone()),
             Self::Setting { name, .. } => Some((*name).to_owned()),
+            Self::Program { path, .. } => Some(path.clone()),
             Self::NameEmpty { .. }
             | Self::NameLong { .. }
             | Self::Email { .. }
@@ -462,7 +473,7 @@ impl Explain for CatalogueError {
             Self::PasswordChange { .. } => Some("automatic"),
             Self::KeyStands { .. } => Some("devices"),
             Self::Password { .. } => Some("password"),
-            Self::Setting { .. } => Some("value"),
+            Self::Setting { .. } | Self::Program { .. } => Some("value"),
             Self::Database(_)
             | Self::HostKeyPinned { .. }
             | Self::PersonOwns { .. }

@@ -1,10 +1,24 @@
 //! Settings: names, defaults and what each may be.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::CatalogueError;
+use crate::error::sentence::phrases;
+
+phrases! {
+    /// Why a program can't be run after each change.
+    UnfitProgram {
+        /// Which file it is would depend on where Keywheel was started.
+        NotAbsolute = "not-absolute", "it is no absolute path";
+        /// There is none.
+        Missing = "missing", "there is no such file";
+        /// It can't be run.
+        NotExecutable = "not-executable", "it is no file that you may run";
+    }
+}
 
 /// What a setting's value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,23 +36,25 @@ pub enum Allowed {
     Choice(&'static [&'static str]),
     /// `on` or `off`.
     OnOff,
+    /// The absolute path of a program, or nothing.
+    Program,
 }
 
 impl Allowed {
-    /// The words it may be; none for a number.
+    /// The words it may be; none where it is something else.
     pub fn choices(self) -> &'static [&'static str] {
         match self {
-            Self::Number { .. } => &[],
+            Self::Number { .. } | Self::Program => &[],
             Self::Choice(words) => words,
             Self::OnOff => &["on", "off"],
         }
     }
 
-    /// The smallest and the largest number it may be; for words, none is between them.
+    /// The smallest and the largest number it may be; where it is none, nothing is between them.
     pub(crate) fn bounds(self) -> (u32, u32) {
         match self {
             Self::Number { from, to, .. } => (from, to),
-            Self::Choice(_) | Self::OnOff => (0, 0),
+            Self::Choice(_) | Self::OnOff | Self::Program => (0, 0),
         }
     }
 
@@ -46,7 +62,7 @@ impl Allowed {
     pub fn unit(self) -> Option<&'static str> {
         match self {
             Self::Number { unit, .. } => Some(unit),
-            Self::Choice(_) | Self::OnOff => None,
+            Self::Choice(_) | Self::OnOff | Self::Program => None,
         }
     }
 }
@@ -98,6 +114,12 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting { name: "keep-running-in-tray", label: "Keep running in the tray", default: "on", allowed: Allowed::OnOff },
     Setting { name: "notifications", label: "Notifications", default: "on", allowed: Allowed::OnOff },
+    Setting {
+        name: "program-after-change",
+        label: "Program after each change",
+        default: "",
+        allowed: Allowed::Program,
+    },
 ];
 
 impl Setting {
@@ -128,6 +150,12 @@ impl Setting {
                 let word = words.choices().iter().find(|word| word.eq_ignore_ascii_case(value));
                 word.map(|word| (*word).to_owned())
             }
+            Allowed::Program => {
+                if !value.is_empty() && (!Path::new(value).is_absolute() || value.chars().any(char::is_control)) {
+                    return Err(CatalogueError::Program { path: value.to_owned(), reason: UnfitProgram::NotAbsolute });
+                }
+                Some(value.to_owned())
+            }
         };
         checked.ok_or_else(|| CatalogueError::Setting {
             name: self.name,
@@ -141,6 +169,7 @@ impl std::fmt::Display for Allowed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Number { from, to, unit } => write!(f, "a number of {unit} from {from} to {to}"),
+            Self::Program => f.write_str("the absolute path of a program, or empty"),
             Self::Choice(_) | Self::OnOff => match self.choices() {
                 [others @ .., last] if !others.is_empty() => write!(f, "{} or {last}", others.join(", ")),
                 words => f.write_str(&words.join(", ")),
@@ -158,6 +187,8 @@ pub struct Settings {
     pub stage_timeout: Duration,
     /// How many days the old key is kept after a change; 0: not at all.
     pub days_of_undo: u32,
+    /// The program that is run after each change.
+    pub program_after_change: Option<PathBuf>,
 }
 
 /// Reads the settings that the core goes by.
@@ -165,10 +196,12 @@ pub struct Settings {
 /// # Errors
 /// The database's own failure.
 pub fn load(conn: &Connection) -> Result<Settings, CatalogueError> {
+    let program = value(conn, Setting::named("program-after-change")?)?;
     Ok(Settings {
         connection_timeout: Duration::from_secs(number(conn, "connection-timeout")?.into()),
         stage_timeout: Duration::from_secs(number(conn, "stage-timeout")?.into()),
         days_of_undo: number(conn, "days-of-undo")?,
+        program_after_change: (!program.is_empty()).then(|| PathBuf::from(program)),
     })
 }
 
@@ -232,5 +265,16 @@ mod tests {
         assert_eq!(Setting::named("theme").unwrap().allowed.to_string(), "system, light or dark");
         assert_eq!(Setting::named("notifications").unwrap().allowed.to_string(), "on or off");
         assert_eq!(Setting::named("nonsense").unwrap_err().code(), "unknown-setting");
+    }
+
+    #[test]
+    fn a_program_is_named_by_its_absolute_path_or_not_at_all() {
+        let program = Setting::named("program-after-change").unwrap();
+        assert_eq!(program.check(" ").unwrap(), "", "nobody could switch it off");
+        let absolute = if cfg!(windows) { "C:\\tools\\note it.exe" } else { "/usr/local/bin/note it" };
+        assert_eq!(program.check(absolute).unwrap(), absolute);
+        for bad in ["note", "./note", "sh -c true", "/bin/\nnote"] {
+            assert_eq!(program.check(bad).unwrap_err().code(), "bad-program", "{bad:?}");
+        }
     }
 }
