@@ -94,7 +94,7 @@ export class Preferences {
       this.#set(name, value);
     } catch (error) {
       // A chosen value that is not taken goes back to what is set; a typed one stays to be corrected.
-      if (view.unit === null && this.entered[name] === value) this.entered[name] = view.value;
+      if (view.choices.length > 0 && this.entered[name] === value) this.entered[name] = view.value;
       this.#explain(name, error);
     }
     const { [name]: _, ...others } = this.#saving;

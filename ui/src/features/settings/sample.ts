@@ -15,6 +15,8 @@ export const SETTINGS: SettingView[] = [
   setting("language", "system", ["system", "en", "pt-BR"]),
   setting("keep-running-in-tray", "on", ["on", "off"]),
   setting("notifications", "on", ["on", "off"]),
+  setting("pause-automatic-changes", "off", []),
+  setting("program-after-change", "", []),
 ];
 
 export const OPENING: Opening = {
