@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use keywheel_core::error::Report;
-use keywheel_core::journal::{ChangeId, ChangeState, JournalError};
+use keywheel_core::journal::{ChangeId, ChangeState};
 use keywheel_core::rotation::accepts::Accepts;
 use keywheel_core::rotation::changes::{ChangeDetails, ChangeView, DeviceRecordView, Step};
 use keywheel_core::rotation::{Patience, Strategy};
@@ -77,8 +77,17 @@ pub(crate) async fn run(shell: &Shell, command: ChangeCommand) -> Result<Ending,
             shell.output().item(&Shown { details, accepts_now }, Shown::text);
             Ok(Ending::Done)
         }
-        ChangeCommand::Run { id } => not_scheduled(&keywheel, id, "run").await,
-        ChangeCommand::Cancel { id } => not_scheduled(&keywheel, id, "cancelled").await,
+        ChangeCommand::Run { id } => {
+            follow(shell, &keywheel, Asked::Change, |watch| keywheel.run_scheduled(ChangeId(id), watch)).await
+        }
+        ChangeCommand::Cancel { id } => {
+            keywheel.cancel_scheduled(ChangeId(id)).await?;
+            let details = keywheel.change_details(ChangeId(id)).await?;
+            shell.output().item(&details.change, |change| {
+                format!("The change {} of \"{}\" is taken back.", change.id, change.credential)
+            });
+            Ok(Ending::Done)
+        }
         ChangeCommand::Resume { id } => {
             let resumed = |watch| keywheel.resume(ChangeId(id), watch);
             follow_patiently(shell, &keywheel, Asked::Change, Patience::Waits, resumed).await
@@ -103,16 +112,9 @@ pub(crate) async fn run(shell: &Shell, command: ChangeCommand) -> Result<Ending,
     }
 }
 
-/// No change can be scheduled yet, so that whatever the ID names has begun.
-async fn not_scheduled(keywheel: &keywheel_core::Keywheel, id: i64, action: &'static str) -> Result<Ending, Failure> {
-    let id = ChangeId(id);
-    let state: ChangeState = keywheel.change_details(id).await?.change.state;
-    Err(JournalError::StateForbids { id, state, action }.into())
-}
-
 /// The header of a list of changes.
-pub(crate) const HEADER: [&str; 8] =
-    ["id", "credential", "kind", "state", "requested by", "started", "ended", "devices done"];
+pub(crate) const HEADER: [&str; 9] =
+    ["id", "credential", "kind", "state", "requested by", "scheduled for", "started", "ended", "devices done"];
 
 /// A row of a list of changes.
 pub(crate) fn row(change: &ChangeView) -> Vec<String> {
@@ -122,7 +124,8 @@ pub(crate) fn row(change: &ChangeView) -> Vec<String> {
         change.kind.to_string(),
         change.state.to_string(),
         change.requested_by.clone(),
-        time(&change.started),
+        change.scheduled_for.as_deref().map_or_else(|| "-".to_owned(), time),
+        if change.attempts == 0 { "-".to_owned() } else { time(&change.started) },
         change.ended.as_deref().map_or_else(|| "-".to_owned(), time),
         format!("{} of {}", change.devices_done, change.devices),
     ]
@@ -159,7 +162,10 @@ fn text(details: &ChangeDetails) -> String {
         ("strategy", change.strategy.to_string()),
         ("if a device fails", change.on_failure.to_string()),
         ("requested by", change.requested_by.clone()),
-        ("started", time(&change.started)),
+        ("reason", change.reason.to_string()),
+        ("scheduled for", change.scheduled_for.as_deref().map_or_else(|| "-".to_owned(), time)),
+        ("attempt", or_dash(change.attempt.as_ref())),
+        ("started", if change.attempts == 0 { "-".to_owned() } else { time(&change.started) }),
         ("ended", change.ended.as_deref().map_or_else(|| "-".to_owned(), time)),
         ("old key", or_dash(details.old_fingerprint.as_ref())),
         ("new key", or_dash(details.new_fingerprint.as_ref())),

@@ -136,6 +136,7 @@ from_modules! {
     keywheel_core::journal::JournalError,
     KeyError,
     keywheel_core::remote::RemoteError,
+    keywheel_core::schedule::ScheduleError,
     keywheel_core::vault::VaultError,
 }
 

@@ -14,13 +14,14 @@ use keywheel_core::rotation::event::Event;
 use keywheel_core::rotation::{
     ConnectWith, Finished, Install, Patience, Rotate, RotationError, Strategy, Uninstall, Watch,
 };
+use keywheel_core::schedule;
 use keywheel_core::{Error, Keywheel};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use self::signals::Stop;
 use crate::error::{Asked, Ending, ErrorLine, Failure, ShellError};
-use crate::output::{Form, printable};
+use crate::output::{Form, printable, time};
 use crate::progress::Progress;
 use crate::prompt;
 use crate::shell::Shell;
@@ -41,6 +42,7 @@ Examples:
   keywheel rotate deploy
   keywheel rotate deploy --auth-with admin --on-failure continue --at-once 8
   keywheel rotate deploy --strategy emergency --at-once 8
+  keywheel rotate deploy --at 22:30          (`keywheel rotate --due` or the window begins it then)
 
 Exit status: 0 every device changed; 1 nothing is changed, or all was rolled back; 3 some devices
 changed, some not; 4 interrupted (`keywheel change resume` goes on)."
@@ -68,6 +70,9 @@ pub(crate) struct RotateArguments {
     /// How many devices' files may be written at once
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = at_once)]
     at_once: usize,
+    /// Begin at this time: RFC 3339, or local as 2026-11-24T22:30 or 22:30, which is the next such time
+    #[arg(long, value_name = "TIME", conflicts_with = "dry_run")]
+    at: Option<String>,
 }
 
 /// The arguments of `install`.
@@ -111,6 +116,9 @@ pub(crate) async fn rotate(shell: &Shell, arguments: RotateArguments) -> Result<
     if arguments.dry_run {
         return plan(shell, &keywheel, &requests).await;
     }
+    if let Some(at) = &arguments.at {
+        return request_at(shell, &keywheel, requests, at).await;
+    }
     let emergency = requests.iter().any(|request| request.strategy == Some(Strategy::Emergency));
     if emergency {
         for request in &requests {
@@ -142,6 +150,33 @@ async fn rotate_all(shell: &Shell, keywheel: &Keywheel, requests: &[Rotate], sto
             shell.output().error(&ErrorLine::of(failure.explain()));
             failure.ending()
         }));
+    }
+    Ok(Ending::together(&endings))
+}
+
+/// Asks for changes at a time.
+async fn request_at(shell: &Shell, keywheel: &Keywheel, requests: Vec<Rotate>, at: &str) -> Result<Ending, Failure> {
+    let at = schedule::time::parse(at, keywheel.now(), &schedule::zone())?;
+    let mut endings = Vec::new();
+    for request in requests {
+        let done = match keywheel.request_change(request, at).await {
+            Ok(id) => keywheel.change_details(id).await,
+            Err(error) => Err(error),
+        };
+        endings.push(match done {
+            Ok(details) => {
+                shell.output().item(&details.change, |change| {
+                    let at = change.scheduled_for.as_deref().map(time).unwrap_or_default();
+                    format!("\"{}\": the change {} waits for {at}.", change.credential, change.id)
+                });
+                Ending::Done
+            }
+            Err(error) => {
+                shell.tell(&error);
+                shell.output().error(&ErrorLine::of(&error));
+                Ending::of(&error)
+            }
+        });
     }
     Ok(Ending::together(&endings))
 }

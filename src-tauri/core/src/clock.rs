@@ -3,11 +3,18 @@
 use std::fmt;
 
 pub use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serializer;
 
 /// Tells the wall-clock time.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The time now, in UTC.
     fn now(&self) -> Timestamp;
+
+    /// The zone that local times are meant in: the system's, asked each time, so that it may change while a program runs.
+    fn zone(&self) -> TimeZone {
+        TimeZone::system()
+    }
 }
 
 /// The clock of this machine.
@@ -25,6 +32,11 @@ impl Clock for SystemClock {
 /// The width is fixed, so that stored times sort as text.
 pub fn rfc3339(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// Serialises a time as [`rfc3339`] writes it.
+pub(crate) fn as_rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*time))
 }
 
 #[cfg(test)]

@@ -137,6 +137,8 @@ errors! {
     Remote(crate::remote::RemoteError),
     /// Of a key change.
     Rotation(crate::rotation::RotationError),
+    /// Of a time at which a change is to begin.
+    Schedule(crate::schedule::ScheduleError),
 }
 
 /// All sentences that the core can say of what went wrong or stands in the way.

@@ -5,16 +5,20 @@
 //! tells recovery where to look.
 //!
 //! - [`change`]: a change with its snapshot, state and epoch
+//! - [`scheduled`]: changes that wait for their time
 //! - [`effect`]: intents and results
 //! - [`device`]: how each device stands in a change
 
 pub mod change;
 pub mod device;
 pub mod effect;
+pub mod scheduled;
 pub mod schema;
 
 pub use self::{
-    change::{Begin, Change, ChangeId, ChangeState, Kind, Snapshot, SnapshotDevice, SnapshotJump},
+    change::{
+        Begin, Change, ChangeId, ChangeReason, ChangeState, Kind, Origin, Snapshot, SnapshotDevice, SnapshotJump,
+    },
     device::{DeviceRecord, DeviceState},
     effect::{Bytes, Effect, EffectId, EffectResult, LoginProof, OpenEffect, Place, Proof, Write, WriteKind},
 };
@@ -43,6 +47,14 @@ pub enum JournalError {
         credential: String,
         /// The open change.
         open: ChangeId,
+    },
+    /// The credential has a change that waits for its time.
+    #[error("The credential \"{credential}\" has the change {id}, which waits for its time.")]
+    AlreadyScheduled {
+        /// The credential's name.
+        credential: String,
+        /// The scheduled change.
+        id: ChangeId,
     },
     /// The change's state does not allow this.
     #[error("The change {id} is {state}, so it can't be {action}.")]
@@ -80,6 +92,7 @@ impl Explain for JournalError {
     crate::sentences! {
         NoSuchChange { id } => "no-such-change",
         ChangeOpen { credential, open } => "change-open",
+        AlreadyScheduled { credential, id } => "already-scheduled",
         StateForbids { id, state, action } => "change-state",
         TakenOver { id } => "busy" as "change-busy",
         Unreadable { id, source } => "journal-unreadable";
@@ -96,6 +109,11 @@ impl Explain for JournalError {
                      gone for good is given up by taking it off the credential."
                 )
             }
+            Self::AlreadyScheduled { id, .. } => {
+                format!(
+                    "Run it now with `keywheel change run {id}`, or take it back with `keywheel change cancel {id}`."
+                )
+            }
             Self::StateForbids { id, .. } => format!("See what is possible with `keywheel change show {id}`."),
             Self::TakenOver { .. } => "Wait until it is done, or stop that process.".into(),
             Self::Unreadable { .. } => "It was written by another version of Keywheel; use that one to end it.".into(),
@@ -109,7 +127,7 @@ impl Explain for JournalError {
             | Self::StateForbids { id, .. }
             | Self::TakenOver { id }
             | Self::Unreadable { id, .. } => Some(id.to_string()),
-            Self::ChangeOpen { credential, .. } => Some(credential.clone()),
+            Self::ChangeOpen { credential, .. } | Self::AlreadyScheduled { credential, .. } => Some(credential.clone()),
         }
     }
 
@@ -117,7 +135,10 @@ impl Explain for JournalError {
         match self {
             Self::Database(source) => source.class(),
             Self::NoSuchChange { .. } => Class::BadInput,
-            Self::ChangeOpen { .. } | Self::StateForbids { .. } | Self::TakenOver { .. } => Class::NotDone,
+            Self::ChangeOpen { .. }
+            | Self::AlreadyScheduled { .. }
+            | Self::StateForbids { .. }
+            | Self::TakenOver { .. } => Class::NotDone,
             Self::Unreadable { .. } => Class::Unusable,
         }
     }

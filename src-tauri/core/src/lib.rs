@@ -15,6 +15,7 @@
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - [`rotation`]: what to do next, and doing it
 //! - [`after_change`]: the user's program that is run after each change
+//! - [`schedule`]: when a key changes by itself; pure
 //! - [`process`]: what a process that holds secrets must not leak
 
 pub mod after_change;
@@ -37,6 +38,7 @@ pub mod process;
 mod record;
 pub mod remote;
 pub mod rotation;
+pub mod schedule;
 pub mod settings;
 pub mod vault;
 

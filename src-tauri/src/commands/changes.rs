@@ -135,13 +135,19 @@ pub(crate) async fn begin_change(desk: State<'_, Arc<Desk>>, request: ChangeRequ
     }
 }
 
-/// Goes on with a change; answers the ID of the change that now runs.
+/// Goes on with a change, or takes one back that waits; answers the ID of the change that now runs.
 #[tauri::command]
 pub(crate) async fn step_change(desk: State<'_, Arc<Desk>>, id: ChangeId, step: Step) -> Answer<ChangeId> {
     let keywheel = desk.keywheel()?;
+    if step == Step::Cancel {
+        keywheel.cancel_scheduled(id).await.map_err(report)?;
+        return Ok(id);
+    }
     desk.running
         .begin(|watch| async move {
             match step {
+                // A change that is taken back has begun nothing, and was answered above.
+                Step::Run | Step::Cancel => keywheel.run_scheduled(id, watch).await,
                 Step::Resume => keywheel.resume(id, watch).await,
                 Step::Retry => keywheel.retry(id, watch).await,
                 Step::RollBack => keywheel.roll_back(id, watch).await,

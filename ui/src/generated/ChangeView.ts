@@ -4,6 +4,7 @@ import type { ChangeKind } from "./ChangeKind";
 import type { ChangeState } from "./ChangeState";
 import type { CredentialId } from "./CredentialId";
 import type { OnFailure } from "./OnFailure";
+import type { OriginReason } from "./OriginReason";
 import type { Strategy } from "./Strategy";
 
 /**
@@ -43,7 +44,23 @@ on_failure: OnFailure,
  */
 requested_by: string, 
 /**
- * When it began, in RFC 3339.
+ * Why it was begun, or will be.
+ */
+reason: OriginReason, 
+/**
+ * For when it was asked, or when its policy's time came, in RFC 3339.
+ */
+scheduled_for: string | null, 
+/**
+ * The first attempt of the series that it is one of; none where a person asked for it.
+ */
+series: ChangeId | null, 
+/**
+ * Which attempt of its series it is.
+ */
+attempt: number | null, 
+/**
+ * When it began, in RFC 3339; while it is scheduled, when it was asked for.
  */
 started: string, 
 /**

@@ -3,4 +3,4 @@
 /**
  * What a person may do with a change (rotation.md, "States").
  */
-export type Step = "resume" | "retry" | "roll-back" | "undo";
+export type Step = "run" | "cancel" | "resume" | "retry" | "roll-back" | "undo";

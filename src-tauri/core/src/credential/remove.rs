@@ -53,6 +53,7 @@ impl Keywheel {
                 if standing == Standing::Refuse && !left_on.is_empty() {
                     return Err(CatalogueError::KeyStands { credential: credential.name, devices: left_on }.into());
                 }
+                journal::scheduled::cancel_of(tx, id, now)?;
                 credential::remove(tx, &credential, now)?;
                 for known in stands {
                     key_version::note(tx, id, known.version, known.device, Happening::GivenUp, now)?;

@@ -126,11 +126,9 @@ impl States {
             states.open.insert(change.credential, now);
         }
         let mut last = conn.prepare_cached(&format!(
-            "SELECT credential, state FROM change WHERE id IN (
-                 SELECT max(id) FROM change
-                 WHERE kind IN ('rotate', 'undo') AND state NOT IN ('scheduled', 'cancelled') AND {}
-                 GROUP BY credential
-             )",
+            "SELECT credential, state, max(place) FROM change
+             WHERE kind IN ('rotate', 'undo') AND state NOT IN ('scheduled', 'cancelled') AND {}
+             GROUP BY credential",
             of("credential")
         ))?;
         states.last = last

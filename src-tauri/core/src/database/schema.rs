@@ -4,8 +4,11 @@
 //! STRICT. Times are RFC 3339 text of fixed width (`clock::rfc3339`), truth values are 0 and 1.
 
 /// What each version of the database adds to the one before.
-pub(super) const MIGRATIONS: &[&[&str]] =
-    &[&[VAULT, CATALOGUE, AUDIT, crate::journal::schema::JOURNAL], &[OBSERVATIONS, ANSWERS, LISTS]];
+pub(super) const MIGRATIONS: &[&[&str]] = &[
+    &[VAULT, CATALOGUE, AUDIT, crate::journal::schema::JOURNAL],
+    &[OBSERVATIONS, ANSWERS, LISTS],
+    &[crate::journal::schema::SCHEDULED, REVEALED, INACTIVE, WAITING],
+];
 
 /// Marks the file as ours: "KeyW". `VAULT` sets it, in the transaction that makes the tables.
 pub(super) const APPLICATION_ID: i32 = 0x4b65_7957;
@@ -212,4 +215,23 @@ UPDATE installed_on SET accepted_at = NULL WHERE refused_at IS NOT NULL OR given
 const LISTS: &str = "
 CREATE INDEX audit_subject ON audit (subject, id);
 CREATE INDEX change_newest ON change (credential, kind, id, state);
+";
+
+/// When the private half of a key version first left the keyring for a file.
+const REVEALED: &str = "
+ALTER TABLE key_version ADD COLUMN revealed_at TEXT;
+";
+
+/// Since when a person is inactive; of those who were before this was noted it is not known any better.
+const INACTIVE: &str = "
+ALTER TABLE person ADD COLUMN inactive_since TEXT;
+UPDATE person SET inactive_since = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE active = 0;
+";
+
+/// Since when changes that are due wait for the keyring; no row while none does.
+const WAITING: &str = "
+CREATE TABLE waiting_for_keyring (
+    one   INTEGER PRIMARY KEY CHECK (one = 1),
+    since TEXT NOT NULL
+) STRICT;
 ";

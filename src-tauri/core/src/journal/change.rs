@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceState, JournalError, device};
+use super::{DeviceState, JournalError, device, scheduled};
 use crate::{
     catalogue::{CredentialId, DeviceId, words},
     clock::rfc3339,
@@ -69,6 +69,47 @@ impl ChangeState {
     pub fn is_open(self) -> bool {
         matches!(self, Self::Running | Self::Interrupted | Self::PartlyChanged)
     }
+}
+
+words! {
+    /// Why a change was begun, or will be.
+    #[ts(rename = "OriginReason")]
+    ChangeReason {
+        /// A person asked for it.
+        Request = "request",
+        /// The key has come to the age that its policy allows.
+        Age = "age",
+        /// The key was revealed, and its policy changes it for that.
+        Reveal = "reveal",
+    }
+}
+
+impl ChangeReason {
+    /// Whether no person asked for it.
+    pub fn is_automatic(self) -> bool {
+        self != Self::Request
+    }
+}
+
+/// What led to a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Why.
+    pub reason: ChangeReason,
+    /// The row in which it waited for its time.
+    pub scheduled: Option<ChangeId>,
+    /// For when it was asked, or when its policy's time came.
+    pub at: Option<Timestamp>,
+    /// The first attempt of the series that it goes on with; none where it begins one.
+    pub series: Option<ChangeId>,
+    /// Which attempt of its series it is; none where a person asked for it.
+    pub attempt: Option<u32>,
+}
+
+impl Origin {
+    /// A person asked for it, now.
+    pub const REQUEST: Self =
+        Self { reason: ChangeReason::Request, scheduled: None, at: None, series: None, attempt: None };
 }
 
 /// What a change goes by, whatever the catalogue says later.
@@ -135,6 +176,8 @@ pub struct Begin<'a> {
     pub snapshot: &'a Snapshot,
     /// Who asked for it.
     pub requested_by: &'a str,
+    /// What led to it.
+    pub origin: Origin,
     /// The time now.
     pub now: Timestamp,
 }
@@ -168,7 +211,17 @@ pub struct Change {
     pub snapshot: Snapshot,
     /// Who asked for it.
     pub requested_by: String,
-    /// When it began.
+    /// Why.
+    pub reason: ChangeReason,
+    /// For when it was asked, or when its policy's time came.
+    pub scheduled_for: Option<Timestamp>,
+    /// The first attempt of the series that it is one of.
+    pub series: Option<ChangeId>,
+    /// Which attempt of its series it is.
+    pub attempt: Option<u32>,
+    /// Whether it was asked to stop, and did.
+    pub stopped: bool,
+    /// When it began; while it is scheduled, when it was asked for.
     pub started: Timestamp,
     /// When it ended.
     pub ended: Option<Timestamp>,
@@ -181,7 +234,8 @@ pub struct Change {
 }
 
 const COLUMNS: &str = "id, credential, kind, state, direction, epoch, strategy, on_failure, at_once, from_version, \
-     to_version, snapshot, requested_by, started_at, ended_at, stored_at, no_return_at, error";
+     to_version, snapshot, requested_by, started_at, ended_at, stored_at, no_return_at, error, reason, scheduled_for, series, attempt, \
+     stopped";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Change> {
     let json = |index: usize, error| column::unreadable(row, index, error);
@@ -206,6 +260,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Change> {
         stored: column::time_if_any(row, 15)?,
         no_return: column::time_if_any(row, 16)?,
         error: error.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| json(17, error))?,
+        reason: column::parsed(row, 18)?,
+        scheduled_for: column::time_if_any(row, 19)?,
+        series: row.get::<_, Option<i64>>(20)?.map(ChangeId),
+        attempt: row.get(21)?,
+        stopped: row.get(22)?,
     })
 }
 
@@ -216,31 +275,56 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Change> {
 /// [`JournalError::ChangeOpen`] when the credential has one that is not ended.
 pub fn begin(transaction: &Transaction<'_>, begin: &Begin<'_>) -> Result<ChangeId, JournalError> {
     refuse_open(transaction, begin.credential, &begin.snapshot.credential)?;
-    let now = rfc3339(begin.now);
-    let id = ChangeId(0);
-    let snapshot = serde_json::to_string(begin.snapshot).map_err(|source| JournalError::Unreadable { id, source })?;
+    let id = match begin.origin.scheduled {
+        None => insert(transaction, begin, ChangeState::Running)?,
+        Some(id) => {
+            scheduled::begin(transaction, id, begin)?;
+            id
+        }
+    };
+    for (position, snapshot) in begin.snapshot.devices.iter().enumerate() {
+        device::insert(transaction, id, position, snapshot.id, begin.now)?;
+    }
+    Ok(id)
+}
+
+/// The row of a change.
+pub(super) fn insert(
+    transaction: &Transaction<'_>,
+    begin: &Begin<'_>,
+    state: ChangeState,
+) -> Result<ChangeId, JournalError> {
     transaction.execute(
         "INSERT INTO change (credential, kind, state, direction, epoch, strategy, on_failure, at_once, from_version, \
-         to_version, snapshot, requested_by, started_at) VALUES (?1, ?2, 'running', 'forward', 1, ?3, ?4, ?5, ?6, ?7, \
-         ?8, ?9, ?10)",
+         to_version, snapshot, requested_by, started_at, reason, scheduled_for, series, attempt) VALUES (?1, ?2, ?3, \
+         'forward', 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             begin.credential.0,
             begin.kind.as_str(),
+            state.as_str(),
             begin.strategy.as_str(),
             begin.on_failure.as_str(),
             u32::try_from(begin.at_once).unwrap_or(u32::MAX),
             begin.from_version,
             begin.to_version,
-            snapshot,
+            snapshot_text(begin.snapshot)?,
             begin.requested_by,
-            now,
+            rfc3339(begin.now),
+            begin.origin.reason.as_str(),
+            begin.origin.at.map(rfc3339),
+            begin.origin.series.map(|series| series.0),
+            begin.origin.attempt,
         ],
     )?;
     let id = ChangeId(transaction.last_insert_rowid());
-    for (position, snapshot) in begin.snapshot.devices.iter().enumerate() {
-        device::insert(transaction, id, position, snapshot.id, begin.now)?;
+    if begin.origin.attempt.is_some() && begin.origin.series.is_none() {
+        transaction.execute("UPDATE change SET series = id WHERE id = ?1", [id.0])?;
     }
     Ok(id)
+}
+
+pub(super) fn snapshot_text(snapshot: &Snapshot) -> Result<String, JournalError> {
+    serde_json::to_string(snapshot).map_err(|source| JournalError::Unreadable { id: ChangeId(0), source })
 }
 
 /// The change of this credential that is not ended.
@@ -279,16 +363,16 @@ pub fn find(connection: &Connection, id: ChangeId) -> Result<Change, JournalErro
         .ok_or(JournalError::NoSuchChange { id })
 }
 
-/// All changes, newest first.
+/// All changes; that which began last, or was asked for last, first.
 pub fn list(connection: &Connection) -> Result<Vec<Change>, JournalError> {
-    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM change ORDER BY id DESC"))?;
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM change ORDER BY place DESC"))?;
     let changes = statement.query_map([], read)?.collect::<Result<_, _>>()?;
     Ok(changes)
 }
 
-/// The changes of one credential, newest first.
+/// The changes of one credential, in the order of [`list`].
 pub fn list_of(connection: &Connection, credential: CredentialId) -> Result<Vec<Change>, JournalError> {
-    let sql = format!("SELECT {COLUMNS} FROM change WHERE credential = ?1 ORDER BY id DESC");
+    let sql = format!("SELECT {COLUMNS} FROM change WHERE credential = ?1 ORDER BY place DESC");
     let mut statement = connection.prepare_cached(&sql)?;
     let changes = statement.query_map([credential.0], read)?.collect::<Result<_, _>>()?;
     Ok(changes)
@@ -298,8 +382,8 @@ pub fn list_of(connection: &Connection, credential: CredentialId) -> Result<Vec<
 /// direction.
 pub fn take_up(transaction: &Transaction<'_>, id: ChangeId, direction: Direction) -> Result<u32, JournalError> {
     transaction.execute(
-        "UPDATE change SET state = 'running', epoch = epoch + 1, direction = ?2, ended_at = NULL, error = NULL \
-         WHERE id = ?1",
+        "UPDATE change SET state = 'running', epoch = epoch + 1, direction = ?2, ended_at = NULL, error = NULL, \
+         stopped = 0 WHERE id = ?1",
         params![id.0, direction.as_str()],
     )?;
     Ok(find(transaction, id)?.epoch)

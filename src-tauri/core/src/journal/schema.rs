@@ -63,3 +63,22 @@ CREATE TABLE file_text_of_change (
     PRIMARY KEY (change, hash)
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// Changes that wait for their time, and those that a policy asked for.
+///
+/// `begun_after` is set where a change began later than others with higher numbers; `place` is the order in which changes
+/// began, which is not that of their numbers then.
+pub const SCHEDULED: &str = "
+ALTER TABLE change ADD COLUMN reason TEXT NOT NULL DEFAULT 'request';
+ALTER TABLE change ADD COLUMN scheduled_for TEXT;
+ALTER TABLE change ADD COLUMN choices TEXT;
+ALTER TABLE change ADD COLUMN series INTEGER REFERENCES change (id);
+ALTER TABLE change ADD COLUMN attempt INTEGER;
+ALTER TABLE change ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0 CHECK (stopped IN (0, 1));
+ALTER TABLE change ADD COLUMN begun_after INTEGER;
+ALTER TABLE change ADD COLUMN place INTEGER GENERATED ALWAYS AS
+    (2 * ifnull(begun_after, id) + (begun_after IS NOT NULL)) VIRTUAL;
+DROP INDEX change_newest;
+CREATE INDEX change_newest ON change (credential, kind, place, state);
+CREATE UNIQUE INDEX change_scheduled ON change (credential) WHERE state = 'scheduled';
+";

@@ -3,14 +3,20 @@ use rusqlite::Connection;
 use super::*;
 use crate::{
     error::Report,
-    journal::{Effect, EffectResult, Place, Write, WriteKind, device, effect, schema::JOURNAL},
+    journal::{
+        Effect, EffectResult, Place, Write, WriteKind, device, effect,
+        schema::{JOURNAL, SCHEDULED},
+    },
     remote::{files::FileError, program::WriteError},
-    rotation::Stage,
+    rotation::{Rotate, Stage},
 };
 
 fn database() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(JOURNAL).unwrap();
+    // Of the version in between, which `SCHEDULED` replaces.
+    connection.execute_batch("CREATE INDEX change_newest ON change (credential, kind, id, state);").unwrap();
+    connection.execute_batch(SCHEDULED).unwrap();
     connection
 }
 
@@ -37,23 +43,37 @@ fn snapshot() -> Snapshot {
     }
 }
 
-fn begun(connection: &mut Connection) -> Result<ChangeId, JournalError> {
+fn to_begin(snapshot: &Snapshot, origin: Origin) -> Begin<'_> {
+    Begin {
+        credential: CredentialId(1),
+        kind: Kind::Rotate,
+        strategy: Strategy::TwoPhase,
+        on_failure: OnFailure::RollBack,
+        at_once: 1,
+        from_version: Some(1),
+        to_version: Some(2),
+        snapshot,
+        requested_by: "ana@desk",
+        origin,
+        now: now(),
+    }
+}
+
+fn begun_as(connection: &mut Connection, origin: Origin) -> Result<ChangeId, JournalError> {
     let transaction = connection.transaction().unwrap();
-    let id = begin(
-        &transaction,
-        &Begin {
-            credential: CredentialId(1),
-            kind: Kind::Rotate,
-            strategy: Strategy::TwoPhase,
-            on_failure: OnFailure::RollBack,
-            at_once: 1,
-            from_version: Some(1),
-            to_version: Some(2),
-            snapshot: &snapshot(),
-            requested_by: "ana@desk",
-            now: now(),
-        },
-    )?;
+    let id = begin(&transaction, &to_begin(&snapshot(), origin))?;
+    transaction.commit().unwrap();
+    Ok(id)
+}
+
+fn begun(connection: &mut Connection) -> Result<ChangeId, JournalError> {
+    begun_as(connection, Origin::REQUEST)
+}
+
+fn waiting(connection: &mut Connection) -> Result<ChangeId, JournalError> {
+    let transaction = connection.transaction().unwrap();
+    let choices = Rotate { credential: "deploy".into(), at_once: Some(3), ..Rotate::default() };
+    let id = scheduled::schedule(&transaction, &to_begin(&snapshot(), Origin::REQUEST), &choices)?;
     transaction.commit().unwrap();
     Ok(id)
 }
@@ -99,6 +119,57 @@ fn a_credential_with_an_open_change_gets_no_new_one() {
         connection.execute("UPDATE change SET state = ?1", [state.as_str()]).unwrap();
         begun(&mut connection).unwrap();
     }
+}
+
+#[test]
+fn a_change_that_waits_bars_nothing_but_a_second_one() {
+    let mut connection = database();
+    let id = waiting(&mut connection).unwrap();
+    assert!(!find(&connection, id).unwrap().state.is_open());
+    let second = waiting(&mut connection).unwrap_err();
+    assert!(matches!(second, JournalError::AlreadyScheduled { id: known, .. } if known == id), "{second}");
+    begun(&mut connection).unwrap();
+    let choices = scheduled::choices(&connection, id).unwrap().unwrap();
+    assert_eq!(choices.at_once, Some(3), "what was asked for would be forgotten");
+}
+
+#[test]
+fn a_change_that_waited_stands_where_it_began_and_not_where_it_was_asked_for() {
+    let mut connection = database();
+    let first = waiting(&mut connection).unwrap();
+    let second = begun(&mut connection).unwrap();
+    connection.execute("UPDATE change SET state = 'changed' WHERE id = ?1", [second.0]).unwrap();
+    let order = |connection: &Connection| -> Vec<ChangeId> {
+        list_of(connection, CredentialId(1)).unwrap().into_iter().map(|change| change.id).collect()
+    };
+    assert_eq!(order(&connection), [second, first]);
+    begun_as(&mut connection, Origin { scheduled: Some(first), ..Origin::REQUEST }).unwrap();
+    assert_eq!(order(&connection), [first, second], "an undo would go back past the newest change");
+    let change = find(&connection, first).unwrap();
+    assert_eq!((change.state, change.from_version), (ChangeState::Running, Some(1)));
+    connection.execute("UPDATE change SET state = 'changed' WHERE id = ?1", [first.0]).unwrap();
+    let third = begun(&mut connection).unwrap();
+    assert_eq!(order(&connection), [third, first, second]);
+}
+
+#[test]
+fn a_change_begins_once_and_is_taken_back_only_before() {
+    let mut connection = database();
+    let id = waiting(&mut connection).unwrap();
+    let origin = Origin { scheduled: Some(id), ..Origin::REQUEST };
+    begun_as(&mut connection, origin).unwrap();
+    connection.execute("UPDATE change SET state = 'changed'", []).unwrap();
+    let again = begun_as(&mut connection, origin).unwrap_err();
+    assert!(matches!(again, JournalError::StateForbids { state: ChangeState::Changed, .. }), "{again}");
+    let transaction = connection.transaction().unwrap();
+    assert!(scheduled::cancel(&transaction, id, now()).is_err(), "a change that was done would be called cancelled");
+    drop(transaction);
+    let id = waiting(&mut connection).unwrap();
+    let transaction = connection.transaction().unwrap();
+    scheduled::cancel(&transaction, id, now()).unwrap();
+    transaction.commit().unwrap();
+    assert!(begun_as(&mut connection, Origin { scheduled: Some(id), ..Origin::REQUEST }).is_err());
+    waiting(&mut connection).unwrap();
 }
 
 #[test]

@@ -13,7 +13,9 @@ use crate::catalogue::{
 };
 use crate::clock::rfc3339;
 use crate::error::{Error, Report};
-use crate::journal::{self, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, Effect, Kind, SnapshotDevice};
+use crate::journal::{
+    self, Change, ChangeId, ChangeReason, ChangeState, DeviceRecord, DeviceState, Effect, Kind, SnapshotDevice,
+};
 use crate::key::Fingerprint;
 use crate::keywheel::Keywheel;
 use crate::lock::{CredentialLock, LockError, Sharing};
@@ -21,6 +23,10 @@ use crate::lock::{CredentialLock, LockError, Sharing};
 words! {
     /// What a person may do with a change (rotation.md, "States").
     Step {
+        /// Begin it now, before its time.
+        Run = "run",
+        /// Take it back before it begins.
+        Cancel = "cancel",
         /// Go on with it.
         Resume = "resume",
         /// Go on with the devices that did not get through.
@@ -51,7 +57,15 @@ pub struct ChangeView {
     pub on_failure: OnFailure,
     /// Who asked for it.
     pub requested_by: String,
-    /// When it began, in RFC 3339.
+    /// Why it was begun, or will be.
+    pub reason: ChangeReason,
+    /// For when it was asked, or when its policy's time came, in RFC 3339.
+    pub scheduled_for: Option<String>,
+    /// The first attempt of the series that it is one of; none where a person asked for it.
+    pub series: Option<ChangeId>,
+    /// Which attempt of its series it is.
+    pub attempt: Option<u32>,
+    /// When it began, in RFC 3339; while it is scheduled, when it was asked for.
     pub started: String,
     /// When it ended, in RFC 3339.
     pub ended: Option<String>,
@@ -218,6 +232,7 @@ impl Keywheel {
     }
 
     fn view(&self, change: &Change, records: &[DeviceRecord], credential: String) -> Result<ChangeView, Error> {
+        let begun = !matches!(change.state, ChangeState::Scheduled | ChangeState::Cancelled);
         Ok(ChangeView {
             id: change.id,
             credential_id: change.credential,
@@ -227,12 +242,16 @@ impl Keywheel {
             strategy: change.strategy,
             on_failure: change.on_failure,
             requested_by: change.requested_by.clone(),
+            reason: change.reason,
+            scheduled_for: change.scheduled_for.map(rfc3339),
+            series: change.series,
+            attempt: change.attempt,
             started: rfc3339(change.started),
             ended: change.ended.map(rfc3339),
-            seconds: change.ended.map(|ended| ended.duration_since(change.started).as_secs_f64()),
-            attempts: change.epoch,
+            seconds: change.ended.filter(|_| begun).map(|ended| ended.duration_since(change.started).as_secs_f64()),
+            attempts: if begun { change.epoch } else { 0 },
             devices_done: records.iter().filter(|record| record.state == DeviceState::Changed).count(),
-            devices: records.len(),
+            devices: if records.is_empty() { change.snapshot.devices.len() } else { records.len() },
         })
     }
 
@@ -278,7 +297,10 @@ fn with_records(
 
 /// Whether a key change has left a device otherwise than it was, so that none before it can be undone.
 pub(super) fn stands(change: &Change) -> bool {
-    let as_before = matches!(change.state, ChangeState::Failed | ChangeState::RolledBack | ChangeState::Cancelled);
+    let as_before = matches!(
+        change.state,
+        ChangeState::Scheduled | ChangeState::Failed | ChangeState::RolledBack | ChangeState::Cancelled
+    );
     is_key_change(change) && !as_before
 }
 
@@ -311,6 +333,7 @@ fn left_file(change: &Change, credential: &Credential, installed: &[Installed]) 
 
 fn possible(state: ChangeState, strategy: Strategy, undoable: bool) -> Vec<Step> {
     match state {
+        ChangeState::Scheduled => vec![Step::Run, Step::Cancel],
         // A compromised key is never put back.
         ChangeState::Interrupted if strategy == Strategy::Emergency => vec![Step::Resume],
         ChangeState::PartlyChanged if strategy == Strategy::Emergency => vec![Step::Retry],
@@ -327,7 +350,7 @@ mod tests {
     use crate::credential::{NewCredential, NewSecret};
     use crate::device::NewDevice;
     use crate::error::Explain;
-    use crate::journal::{Begin, Snapshot, SnapshotDevice};
+    use crate::journal::{Begin, Origin, Snapshot, SnapshotDevice};
     use crate::key::{Algorithm, PrivateKey};
     use crate::keywheel::testing::{keywheel, with_parts};
 
@@ -365,6 +388,7 @@ mod tests {
             to_version: None,
             snapshot,
             requested_by: "ana@desk",
+            origin: Origin::REQUEST,
             now,
         };
         journal::change::begin(tx, &begin)

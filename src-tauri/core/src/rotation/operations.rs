@@ -6,6 +6,7 @@ mod compromised;
 mod destroy;
 mod look;
 mod request;
+mod scheduled;
 
 pub use self::compromised::Patience;
 pub use self::destroy::{Destroy, Destroyed};
@@ -30,7 +31,7 @@ use crate::{
     credential::refuse_compromised,
     error::{Error, Explain, Report},
     journal::{
-        self, Begin, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, JournalError, Kind, Snapshot,
+        self, Begin, Change, ChangeId, ChangeState, DeviceRecord, DeviceState, JournalError, Kind, Origin, Snapshot,
         SnapshotDevice,
     },
     keywheel::Keywheel,
@@ -71,12 +72,16 @@ impl Keywheel {
     /// [`RotationError::Interrupted`] names the change. A device that fails is no error of the change: the outcome says it.
     pub async fn rotate(&self, request: &Rotate, watch: Watch) -> Result<Finished, Error> {
         let action = Action::new("credential-rotate", "credential", &request.credential);
-        let done = self.rotate_now(request, watch).await;
+        let done = match self.prepare(request, &Asked::Now).await {
+            Ok(prepared) => self.run_prepared(prepared, watch).await,
+            Err(error) => Err(error),
+        };
         self.audited_end(action, &done).await;
         done
     }
 
-    async fn rotate_now(&self, request: &Rotate, watch: Watch) -> Result<Finished, Error> {
+    /// Makes sure that a key change can begin, and makes its key; nothing is written down yet.
+    async fn prepare(&self, request: &Rotate, asked: &Asked) -> Result<Prepared, Error> {
         let emergency = request.strategy == Some(Strategy::Emergency);
         if emergency && request.on_failure.is_some() {
             return Err(RotationError::EmergencyGoesOn.into());
@@ -90,8 +95,9 @@ impl Keywheel {
         let auth = self.authenticating(&outline, &request.connect_with).await?;
         let snapshot = self.snapshot(&outline, auth.as_ref(), None, None).await?;
         refuse_leaving_out(&credential, &snapshot, &request.leave_out)?;
-        let _locks = self.locks(&credential, &snapshot)?;
+        let locks = self.locks(&credential, &snapshot)?;
         self.refuse_open_change(&credential).await?;
+        let (origin, requested_by) = self.origin(asked).await?;
         self.vault().check().await?;
         let credential = self.take_newer_keys(credential).await?;
         let outline = Outline::of(&credential);
@@ -111,7 +117,14 @@ impl Keywheel {
             },
             at_once: request.at_once.unwrap_or(1),
             left_out: request.leave_out.clone(),
+            origin,
+            requested_by,
         };
+        Ok(Prepared { outline, snapshot, begin, old, new, _locks: locks })
+    }
+
+    async fn run_prepared(&self, prepared: Prepared, watch: Watch) -> Result<Finished, Error> {
+        let Prepared { outline, snapshot, begin, old, new, _locks } = prepared;
         self.begin_and_run(&outline, snapshot, begin, Some(old), Some(new), watch).await
     }
 
@@ -189,6 +202,7 @@ impl Keywheel {
         let kind = begin.kind;
         let (from, to) = (old.as_ref().map(|old| old.version), new.as_ref().map(|new| new.version));
         let (of, actor, now, taken) = (credential.id, self.actor().clone(), self.now(), snapshot.clone());
+        let requested_by = begin.requested_by.clone().unwrap_or_else(|| actor.as_str().to_owned());
         let name = credential.name.clone();
         let undo = jiff::SignedDuration::from_hours(24 * i64::from(self.settings().await?.days_of_undo));
         let id = self
@@ -209,7 +223,8 @@ impl Keywheel {
                         from_version: from,
                         to_version: to,
                         snapshot: &taken,
-                        requested_by: actor.as_str(),
+                        requested_by: &requested_by,
+                        origin: begin.origin,
                         now,
                     },
                 )?;
@@ -231,6 +246,8 @@ impl Keywheel {
                     "strategy": begin.strategy.as_str(),
                     "devices": named(&|_| true),
                     "left_out": named(&|id| begin.left_out.contains(&id)),
+                    "requested_by": requested_by,
+                    "reason": begin.origin.reason.as_str(),
                 }));
                 audit::append(transaction, &action.entry(now, &actor, None))?;
                 Ok(id)
@@ -364,12 +381,42 @@ struct Begun {
     on_failure: OnFailure,
     at_once: usize,
     left_out: Vec<DeviceId>,
+    origin: Origin,
+    /// Who asked for it, where that is not the one who acts.
+    requested_by: Option<String>,
+}
+
+/// How a key change comes to begin.
+#[derive(Debug, Clone)]
+enum Asked {
+    /// A person asks for it now.
+    Now,
+    /// It waits in this row for its time.
+    Scheduled(ChangeId),
+}
+
+/// A key change that can begin, with its locks.
+struct Prepared {
+    outline: Outline,
+    snapshot: Snapshot,
+    begin: Begun,
+    old: VersionKey,
+    new: VersionKey,
+    _locks: Locks,
 }
 
 impl Begun {
     /// One device after the other, all of them.
     fn in_order(kind: Kind, on_failure: OnFailure) -> Self {
-        Self { kind, strategy: Strategy::TwoPhase, on_failure, at_once: 1, left_out: Vec::new() }
+        Self {
+            kind,
+            strategy: Strategy::TwoPhase,
+            on_failure,
+            at_once: 1,
+            left_out: Vec::new(),
+            origin: Origin::REQUEST,
+            requested_by: None,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     audit::Action,
     catalogue::{Credential, DeviceId, Strategy},
     error::Error,
-    journal::{self, Change, ChangeId, ChangeState, JournalError, Kind},
+    journal::{self, Change, ChangeId, ChangeState, JournalError, Kind, Origin},
     keywheel::Keywheel,
     rotation::{
         Finished, NotUndoable, RotationError, Watch, changes,
@@ -241,6 +241,8 @@ impl Keywheel {
             on_failure: change.on_failure,
             at_once: change.at_once,
             left_out: Vec::new(),
+            origin: Origin::REQUEST,
+            requested_by: None,
         };
         self.begin_and_run(&outline, snapshot, begin, Some(old), Some(new), watch).await
     }

@@ -21,7 +21,7 @@ pub enum ConnectWith {
 }
 
 /// A key change to begin.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotate {
     /// The credential's name.
     pub credential: String,
