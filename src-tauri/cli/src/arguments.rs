@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::{Ending, ErrorLine};
 use crate::output::{Form, Output};
-use crate::{audit, change, check, completions, credential, device, person, rotate, settings};
+use crate::{audit, change, check, completions, credential, device, person, rotate, settings, timer};
 
 /// A vault for SSH keys that changes them on their devices, without ever locking anyone out.
 #[derive(Debug, Parser)]
@@ -89,6 +89,11 @@ pub(crate) enum Command {
     Audit {
         #[command(subcommand)]
         command: audit::AuditCommand,
+    },
+    /// Begin regularly what is due, by the system's own timer
+    Timer {
+        #[command(subcommand)]
+        command: timer::TimerCommand,
     },
     /// Settings
     Settings {
@@ -217,6 +222,11 @@ mod tests {
              --at-once 8",
             "rotate deploy --strategy emergency --at-once 8",
             "rotate deploy --at 22:30",
+            "rotate --due",
+            "rotate --due --dry-run",
+            "timer install",
+            "timer remove",
+            "timer status",
             "rotate deploy backup --at 2026-11-24T22:30:00Z --algorithm rsa-4096",
             "change list",
             "change show 7",
@@ -271,6 +281,9 @@ mod tests {
             "rotate deploy --at-once many",
             "rotate deploy --on-failure ignore",
             "rotate deploy --at 22:30 --dry-run",
+            "rotate deploy --due",
+            "rotate --due --at 22:30",
+            "timer",
             "change show",
             "change show seven",
             "audit export --format html --out x",

@@ -273,6 +273,18 @@ pub(crate) enum ShellError {
         /// How many.
         bad: usize,
     },
+    /// The program does not find itself, or its data directory.
+    #[error("The program can't tell where it lies: {source}.")]
+    NoProgram {
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// Something is due, and the keyring can't be used.
+    #[error("What is due waits for the keyring: {reason}")]
+    WaitsForKeyring {
+        /// What is wrong with the keyring, as a sentence.
+        reason: String,
+    },
     /// A signal came before the change of a credential began.
     #[error("The key of \"{credential}\" was not changed, because a signal came before.")]
     NotBegun {
@@ -302,6 +314,8 @@ impl Explain for ShellError {
             Self::ChangeEnded { .. } => "key-stands",
             Self::BadRows { .. } => "csv-bad-row",
             Self::NotBegun { .. } => "interrupted",
+            Self::WaitsForKeyring { .. } => "keyring-waited-for",
+            Self::NoProgram { .. } => "program-unknown",
         }
     }
 
@@ -337,6 +351,10 @@ impl Explain for ShellError {
             }
             Self::BadRows { .. } => "Mend the rows named above, and import the file again.".to_owned(),
             Self::NotBegun { .. } => "Run the command again for it.".to_owned(),
+            Self::NoProgram { .. } => "Start it by its full path, from a folder that exists.".to_owned(),
+            Self::WaitsForKeyring { .. } => {
+                "Unlock it, for example by logging in to the desktop; no attempt was made, so none counts.".to_owned()
+            }
         }
     }
 
@@ -377,7 +395,9 @@ impl Explain for ShellError {
             | Self::NotOffered { .. }
             | Self::HostKeyChanged { .. }
             | Self::ChangeEnded { .. }
+            | Self::NoProgram { .. }
             | Self::NotBegun { .. } => Class::NotDone,
+            Self::WaitsForKeyring { .. } => Class::Unusable,
         }
     }
 }

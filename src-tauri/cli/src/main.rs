@@ -16,6 +16,7 @@ mod prompt;
 mod rotate;
 mod settings;
 mod shell;
+mod timer;
 mod warnings;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ async fn run(shell: &Shell, command: Command) -> Result<Ending, Failure> {
         Command::Rotate(rotate) => rotate::rotate(shell, rotate).await,
         Command::Change { command } => change::run(shell, command).await,
         Command::Audit { command } => audit::run(shell, command).await,
+        Command::Timer { command } => timer::run(shell, &command).await,
         Command::Settings { command } => settings::run(shell, command).await,
         Command::Completions(completions) => completions::run(shell, &completions),
     }

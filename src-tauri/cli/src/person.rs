@@ -1,6 +1,7 @@
 //! `keywheel person`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use keywheel_core::Keywheel;
 use keywheel_core::person::{EditPerson, NewPerson, PersonView};
 
 use crate::error::{Ending, Failure, ShellError};
@@ -102,6 +103,9 @@ pub(crate) async fn run(shell: &Shell, command: PersonCommand) -> Result<Ending,
             }
             let edited = PersonView::from(keywheel.edit_person(person.id, edit).await?);
             shell.output().item(&edited, text);
+            if active == Some(false) {
+                propose(shell, &keywheel, &edited).await?;
+            }
         }
         PersonCommand::Remove { name, hand_over_to } => {
             let person = keywheel.find_person(&name).await?;
@@ -115,6 +119,20 @@ pub(crate) async fn run(shell: &Shell, command: PersonCommand) -> Result<Ending,
         }
     }
     Ok(Ending::Done)
+}
+
+/// Names the keys that somebody who is gone may still hold.
+async fn propose(shell: &Shell, keywheel: &Keywheel, person: &PersonView) -> Result<(), Failure> {
+    let gone = keywheel.owners_gone().await?;
+    if let Some(gone) = gone.iter().find(|gone| gone.person_id == person.id) {
+        let names: Vec<&str> = gone.credentials.iter().map(|owned| owned.credential.as_str()).collect();
+        shell.output().message(&format!(
+            "\"{}\" owns keys that are from before this. Change them with `keywheel rotate {}`.",
+            person.name,
+            names.join(" ")
+        ));
+    }
+    Ok(())
 }
 
 fn status(person: &PersonView) -> &'static str {

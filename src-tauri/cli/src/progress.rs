@@ -1,5 +1,6 @@
 //! A change as it goes: a line per device on a terminal, plain lines elsewhere, one event per line for programs.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -19,11 +20,24 @@ pub(crate) struct Progress {
     verbose: bool,
     lines: Option<Lines>,
     told: Told,
+    /// The credential of each change, where several run at once.
+    several: Option<HashMap<i64, String>>,
 }
 
 impl Progress {
     pub(crate) fn new(output: Arc<Output>, verbose: bool) -> Self {
-        Self { output, verbose, lines: None, told: Told::default() }
+        Self { output, verbose, lines: None, told: Told::default(), several: None }
+    }
+
+    /// Of several changes at once: plain lines that name the credential.
+    pub(crate) fn of_several(output: Arc<Output>, verbose: bool) -> Self {
+        Self { several: Some(HashMap::new()), ..Self::new(output, verbose) }
+    }
+
+    /// What a line about a change begins with.
+    fn whose(&self, change: i64) -> String {
+        let name = self.several.as_ref().and_then(|names| names.get(&change));
+        name.map(|name| format!("\"{name}\": ")).unwrap_or_default()
     }
 
     /// Shows one event.
@@ -43,7 +57,10 @@ impl Progress {
                     event.change,
                     if count == 1 { "" } else { "s" },
                 ));
-                self.lines = Lines::fitting(devices);
+                match &mut self.several {
+                    Some(names) => drop(names.insert(event.change, credential.clone())),
+                    None => self.lines = Lines::fitting(devices),
+                }
                 if let Some(lines) = &mut self.lines {
                     lines.draw();
                 }
@@ -52,13 +69,14 @@ impl Progress {
                 Some(lines) => lines.stage(device, *stage, *state, detail),
                 None if *state != StageState::Running || self.verbose => {
                     let detail = if detail.is_empty() { String::new() } else { format!(": {}", on_one_line(detail)) };
-                    self.output.message(&format!("{device}: {stage} {state}{detail}"));
+                    let whose = self.whose(event.change);
+                    self.output.message(&format!("{whose}{device}: {stage} {state}{detail}"));
                 }
                 None => {}
             },
             What::RolledBack { device, state } => match &mut self.lines {
                 Some(lines) => lines.rolled_back(device, *state),
-                None => self.output.message(&format!("{device}: rolled back {state}")),
+                None => self.output.message(&format!("{}{device}: rolled back {state}", self.whose(event.change))),
             },
             What::Plan { device, file, diff } => {
                 let head = format!("{device}: {file}\n");

@@ -1,5 +1,6 @@
 //! `keywheel rotate`, `install` and `uninstall`: changes, and following them to their end.
 
+mod due;
 pub(crate) mod emergency;
 mod signals;
 
@@ -43,14 +44,18 @@ Examples:
   keywheel rotate deploy --auth-with admin --on-failure continue --at-once 8
   keywheel rotate deploy --strategy emergency --at-once 8
   keywheel rotate deploy --at 22:30          (`keywheel rotate --due` or the window begins it then)
+  keywheel rotate --due                      (what `keywheel timer install` has done regularly)
 
 Exit status: 0 every device changed; 1 nothing is changed, or all was rolled back; 3 some devices
 changed, some not; 4 interrupted (`keywheel change resume` goes on)."
 )]
 pub(crate) struct RotateArguments {
     /// The credentials
-    #[arg(required = true, value_name = "CREDENTIAL")]
+    #[arg(required_unless_present = "due", value_name = "CREDENTIAL")]
     credentials: Vec<String>,
+    /// Begin all that is due: changes whose time has come, and what policies ask for; with --dry-run, list it
+    #[arg(long, conflicts_with_all = ["credentials", "auth_with", "algorithm", "on_failure", "at"])]
+    due: bool,
     /// Check every device and show what would be written; change nothing
     #[arg(long)]
     dry_run: bool,
@@ -112,6 +117,9 @@ fn at_once(text: &str) -> Result<usize, String> {
 
 pub(crate) async fn rotate(shell: &Shell, arguments: RotateArguments) -> Result<Ending, Failure> {
     let keywheel = shell.open()?;
+    if arguments.due {
+        return due::rotate(shell, &keywheel, arguments.dry_run).await;
+    }
     let requests = requests(&keywheel, &arguments).await?;
     if arguments.dry_run {
         return plan(shell, &keywheel, &requests).await;
@@ -334,10 +342,16 @@ async fn watched<T, F: Future<Output = T>>(
     shell: &Shell,
     begin: impl FnOnce(UnboundedSender<Event>) -> F,
 ) -> (T, Told) {
+    watched_by(Progress::new(Arc::clone(shell.output()), shell.is_verbose()), begin).await
+}
+
+async fn watched_by<T, F: Future<Output = T>>(
+    mut progress: Progress,
+    begin: impl FnOnce(UnboundedSender<Event>) -> F,
+) -> (T, Told) {
     let (events, watching) = unbounded_channel();
     let (over, is_over) = oneshot::channel();
     let (to_show, shown) = mpsc::channel();
-    let mut progress = Progress::new(Arc::clone(shell.output()), shell.is_verbose());
     let showing = tokio::task::spawn_blocking(move || {
         shown.iter().for_each(|event| progress.show(&event));
         progress.end()

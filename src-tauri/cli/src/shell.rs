@@ -47,6 +47,11 @@ impl Shell {
         self.global.verbose > 0
     }
 
+    /// The data directory, where one is given.
+    pub(crate) fn data_dir(&self) -> Option<&Path> {
+        self.global.data_dir.as_deref()
+    }
+
     /// Opens the data directory. The keyring is not asked yet.
     ///
     /// # Errors

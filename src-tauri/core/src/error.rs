@@ -139,6 +139,8 @@ errors! {
     Rotation(crate::rotation::RotationError),
     /// Of a time at which a change is to begin.
     Schedule(crate::schedule::ScheduleError),
+    /// Of the system's timer.
+    Timer(crate::timer::TimerError),
 }
 
 /// All sentences that the core can say of what went wrong or stands in the way.

@@ -16,6 +16,7 @@
 //! - [`rotation`]: what to do next, and doing it
 //! - [`after_change`]: the user's program that is run after each change
 //! - [`schedule`]: when a key changes by itself; pure
+//! - [`timer`]: the system's own timer
 //! - [`process`]: what a process that holds secrets must not leak
 
 pub mod after_change;
@@ -40,6 +41,7 @@ pub mod remote;
 pub mod rotation;
 pub mod schedule;
 pub mod settings;
+pub mod timer;
 pub mod vault;
 
 pub use error::Error;

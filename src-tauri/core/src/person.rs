@@ -136,6 +136,7 @@ impl Keywheel {
     /// # Errors
     /// As [`Keywheel::add_person`]; there is no such person.
     pub async fn edit_person(&self, id: PersonId, edit: EditPerson) -> Result<Person, Error> {
+        let now = self.now();
         self.change(Action::unnamed("person-edit", "person"), move |tx, action| {
             let before = named(tx, id, action)?;
             let mut person = before.clone();
@@ -146,6 +147,7 @@ impl Keywheel {
                 person.email = text::email(&email)?;
             }
             person.active = edit.active.unwrap_or(person.active);
+            person.inactive_since = if person.active { None } else { person.inactive_since.or(Some(now)) };
             action.differs(&facts(&before), &facts(&person));
             person::update(tx, &person)?;
             Ok(person)

@@ -6,6 +6,7 @@
 //! - `device`: the stages of one device, done and proven
 //! - [`finding`]: what `check` finds and predicts; `conditions`: what it says of what must hold
 //! - `problem`: what stands in the way on a device
+//! - [`proposals`]: what a person may want to begin
 //! - `newer`: keys that only the keyring knows
 //! - `plan`, `work`: what a change goes by, and what its devices share
 //! - `other_keys`: whose keys also stand in the files
@@ -26,6 +27,7 @@ pub mod operations;
 mod other_keys;
 mod plan;
 mod problem;
+pub mod proposals;
 pub mod retired;
 mod work;
 
@@ -35,8 +37,8 @@ pub use self::{
     error::{NotGivable, NotUndoable, RotationError},
     finding::Finding,
     operations::{
-        ConnectWith, Destroy, Destroyed, DeviceFinding, Draft, DraftKey, FileDiff, Install, Look, Patience, Purpose,
-        Rotate, Subject, Uninstall,
+        ConnectWith, Destroy, Destroyed, DeviceFinding, Draft, DraftKey, Due, DueRun, FileDiff, Install, Look,
+        Patience, Purpose, Rotate, Subject, Uninstall,
     },
     other_keys::{OtherKey, Seen},
     problem::Problem,

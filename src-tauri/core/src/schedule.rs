@@ -3,7 +3,9 @@
 //! A policy's days and hours are local time, so each answer is for one time zone. A minute of the day stands for one minute
 //! of time: one that a switch of the clocks skips for the next one that exists, one that comes twice for the first.
 
+pub(crate) mod candidates;
 mod civil;
+pub mod due;
 mod error;
 mod simulation;
 pub mod time;

@@ -150,6 +150,12 @@ pub(crate) fn names(conn: &Connection) -> Result<HashMap<DeviceId, String>, Cata
     Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
 }
 
+/// When each device was last seen.
+pub(crate) fn last_seen(conn: &Connection) -> Result<HashMap<DeviceId, Timestamp>, CatalogueError> {
+    let mut statement = conn.prepare_cached("SELECT device, seen_at FROM device_seen")?;
+    Ok(statement.query_map([], |row| Ok((row.get(0)?, column::time(row, 1)?)))?.collect::<Result<_, _>>()?)
+}
+
 /// The devices that may be connected to for what once stood there: enabled, or deleted while they were.
 pub(crate) fn connected(conn: &Connection) -> Result<HashSet<DeviceId>, CatalogueError> {
     let mut statement = conn.prepare_cached("SELECT id FROM device WHERE enabled = 1")?;

@@ -1,5 +1,7 @@
 //! Key versions, and on which devices each stands.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
@@ -235,6 +237,60 @@ pub fn compromised(conn: &Connection, credential: CredentialId, version: u32) ->
     conn.prepare_cached("UPDATE key_version SET compromised = 1 WHERE credential = ?1 AND version = ?2")?
         .execute((credential, version))?;
     Ok(())
+}
+
+/// Notes that the private half of a version left the keyring for a file; the first time counts.
+///
+/// # Errors
+/// The database's own failure.
+pub fn revealed(
+    conn: &Connection,
+    credential: CredentialId,
+    version: u32,
+    at: Timestamp,
+) -> Result<(), CatalogueError> {
+    conn.prepare_cached(
+        "UPDATE key_version SET revealed_at = ?3 WHERE credential = ?1 AND version = ?2 AND revealed_at IS NULL",
+    )?
+    .execute((credential, version, rfc3339(at)))?;
+    Ok(())
+}
+
+/// The current version of a key, as far as its next change goes by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CurrentKey {
+    /// Its number.
+    pub version: u32,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was first revealed.
+    pub revealed: Option<Timestamp>,
+    /// Whether somebody else may have it.
+    pub compromised: bool,
+}
+
+/// The current version of one credential's key, or of all.
+///
+/// # Errors
+/// The database's own failure.
+pub(crate) fn current(
+    conn: &Connection,
+    only: Option<CredentialId>,
+) -> Result<HashMap<CredentialId, CurrentKey>, CatalogueError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT credential, version, created, revealed_at, compromised FROM key_version
+         WHERE state = 'current' AND (?1 IS NULL OR credential = ?1)",
+    )?;
+    let rows = statement.query_map([only], |row| {
+        let current = CurrentKey {
+            version: row.get(1)?,
+            created: column::time(row, 2)?,
+            revealed: column::time_if_any(row, 3)?,
+            compromised: row.get(4)?,
+        };
+        Ok((row.get(0)?, current))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Lists the compromised versions that were replaced and whose private halves are still in the keyring.

@@ -20,11 +20,13 @@ pub struct Person {
     pub email: Option<String>,
     /// Whether credentials can be given to this person.
     pub active: bool,
+    /// Since when credentials can't be given to them; none while they can.
+    pub inactive_since: Option<Timestamp>,
     /// When the entry was made.
     pub created: Timestamp,
 }
 
-const COLUMNS: &str = "SELECT id, name, email, active, created FROM person WHERE removed_at IS NULL";
+const COLUMNS: &str = "SELECT id, name, email, active, created, inactive_since FROM person WHERE removed_at IS NULL";
 
 fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
     Ok(Person {
@@ -33,6 +35,7 @@ fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
         email: row.get(2)?,
         active: row.get(3)?,
         created: column::time(row, 4)?,
+        inactive_since: column::time_if_any(row, 5)?,
     })
 }
 
@@ -72,24 +75,18 @@ pub(crate) fn insert(
     now: Timestamp,
 ) -> Result<PersonId, CatalogueError> {
     free(conn, name, None)?;
-    conn.prepare_cached("INSERT INTO person (name, email, active, created) VALUES (?1, ?2, ?3, ?4)")?.execute((
-        name,
-        email,
-        active,
-        rfc3339(now),
-    ))?;
+    conn.prepare_cached(
+        "INSERT INTO person (name, email, active, created, inactive_since) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute((name, email, active, rfc3339(now), (!active).then(|| rfc3339(now))))?;
     Ok(PersonId(conn.last_insert_rowid()))
 }
 
 /// Writes a person's fields; they were checked.
 pub(crate) fn update(conn: &Connection, person: &Person) -> Result<(), CatalogueError> {
     free(conn, &person.name, Some(person.id))?;
-    conn.prepare_cached("UPDATE person SET name = ?2, email = ?3, active = ?4 WHERE id = ?1")?.execute((
-        person.id,
-        &person.name,
-        &person.email,
-        person.active,
-    ))?;
+    conn.prepare_cached("UPDATE person SET name = ?2, email = ?3, active = ?4, inactive_since = ?5 WHERE id = ?1")?
+        .execute((person.id, &person.name, &person.email, person.active, person.inactive_since.map(rfc3339)))?;
     Ok(())
 }
 

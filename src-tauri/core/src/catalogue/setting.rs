@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::CatalogueError;
@@ -38,6 +41,49 @@ pub enum Allowed {
     OnOff,
     /// The absolute path of a program, or nothing.
     Program,
+    /// `on`, `off`, or until the end of a day.
+    OnOffUntil,
+}
+
+/// Whether automatic changes are paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// They are not.
+    Off,
+    /// They are, until a person says otherwise.
+    On,
+    /// They are, until this local day is over.
+    Until(Date),
+}
+
+impl Pause {
+    /// Reads a setting's value.
+    pub fn read(value: &str) -> Option<Self> {
+        match value.to_ascii_lowercase().as_str() {
+            "off" => Some(Self::Off),
+            "on" => Some(Self::On),
+            date => Date::strptime("%Y-%m-%d", date).ok().map(Self::Until),
+        }
+    }
+
+    /// Whether they are paused at a time.
+    pub fn holds(self, now: Timestamp, zone: &TimeZone) -> bool {
+        match self {
+            Self::Off => false,
+            Self::On => true,
+            Self::Until(day) => zone.to_datetime(now).date() <= day,
+        }
+    }
+}
+
+impl std::fmt::Display for Pause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::On => f.write_str("on"),
+            Self::Until(day) => day.fmt(f),
+        }
+    }
 }
 
 impl Allowed {
@@ -46,7 +92,7 @@ impl Allowed {
         match self {
             Self::Number { .. } | Self::Program => &[],
             Self::Choice(words) => words,
-            Self::OnOff => &["on", "off"],
+            Self::OnOff | Self::OnOffUntil => &["on", "off"],
         }
     }
 
@@ -54,7 +100,7 @@ impl Allowed {
     pub(crate) fn bounds(self) -> (u32, u32) {
         match self {
             Self::Number { from, to, .. } => (from, to),
-            Self::Choice(_) | Self::OnOff | Self::Program => (0, 0),
+            Self::Choice(_) | Self::OnOff | Self::OnOffUntil | Self::Program => (0, 0),
         }
     }
 
@@ -62,7 +108,7 @@ impl Allowed {
     pub fn unit(self) -> Option<&'static str> {
         match self {
             Self::Number { unit, .. } => Some(unit),
-            Self::Choice(_) | Self::OnOff | Self::Program => None,
+            Self::Choice(_) | Self::OnOff | Self::OnOffUntil | Self::Program => None,
         }
     }
 }
@@ -115,6 +161,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "keep-running-in-tray", label: "Keep running in the tray", default: "on", allowed: Allowed::OnOff },
     Setting { name: "notifications", label: "Notifications", default: "on", allowed: Allowed::OnOff },
     Setting {
+        name: "pause-automatic-changes",
+        label: "Pause automatic changes",
+        default: "off",
+        allowed: Allowed::OnOffUntil,
+    },
+    Setting {
         name: "program-after-change",
         label: "Program after each change",
         default: "",
@@ -146,6 +198,7 @@ impl Setting {
                 let number = value.parse::<u32>().ok().filter(|number| (from..=to).contains(number));
                 number.map(|number| number.to_string())
             }
+            Allowed::OnOffUntil => Pause::read(value).map(|pause| pause.to_string()),
             words @ (Allowed::Choice(_) | Allowed::OnOff) => {
                 let word = words.choices().iter().find(|word| word.eq_ignore_ascii_case(value));
                 word.map(|word| (*word).to_owned())
@@ -170,6 +223,7 @@ impl std::fmt::Display for Allowed {
         match self {
             Self::Number { from, to, unit } => write!(f, "a number of {unit} from {from} to {to}"),
             Self::Program => f.write_str("the absolute path of a program, or empty"),
+            Self::OnOffUntil => f.write_str("on, off or a date like 2026-11-24"),
             Self::Choice(_) | Self::OnOff => match self.choices() {
                 [others @ .., last] if !others.is_empty() => write!(f, "{} or {last}", others.join(", ")),
                 words => f.write_str(&words.join(", ")),
@@ -189,6 +243,8 @@ pub struct Settings {
     pub days_of_undo: u32,
     /// The program that is run after each change.
     pub program_after_change: Option<PathBuf>,
+    /// Whether automatic changes are paused.
+    pub pause: Pause,
 }
 
 /// Reads the settings that the core goes by.
@@ -202,6 +258,7 @@ pub fn load(conn: &Connection) -> Result<Settings, CatalogueError> {
         stage_timeout: Duration::from_secs(number(conn, "stage-timeout")?.into()),
         days_of_undo: number(conn, "days-of-undo")?,
         program_after_change: (!program.is_empty()).then(|| PathBuf::from(program)),
+        pause: pause(conn)?,
     })
 }
 
@@ -221,6 +278,12 @@ pub(crate) fn set(conn: &Connection, setting: &Setting, value: &str) -> Result<(
     )?
     .execute((setting.name, value))?;
     Ok(())
+}
+
+fn pause(conn: &Connection) -> Result<Pause, CatalogueError> {
+    let value = value(conn, Setting::named("pause-automatic-changes")?)?;
+    // What is stored was checked; should it be unreadable all the same, nothing begins by itself.
+    Ok(Pause::read(&value).unwrap_or(Pause::On))
 }
 
 fn number(conn: &Connection, name: &'static str) -> Result<u32, CatalogueError> {
@@ -256,6 +319,10 @@ mod tests {
             ("theme", ""),
             ("language", "pt"),
             ("notifications", "true"),
+            ("pause-automatic-changes", ""),
+            ("pause-automatic-changes", "2026-13-01"),
+            ("pause-automatic-changes", "2026-11-24T12:00"),
+            ("pause-automatic-changes", "tomorrow"),
         ] {
             let error = Setting::named(name).unwrap().check(bad).unwrap_err();
             assert_eq!(error.code(), "bad-setting", "{name} {bad:?}");
@@ -264,6 +331,11 @@ mod tests {
         assert_eq!(Setting::named("language").unwrap().check(" PT-br ").unwrap(), "pt-BR");
         assert_eq!(Setting::named("theme").unwrap().allowed.to_string(), "system, light or dark");
         assert_eq!(Setting::named("notifications").unwrap().allowed.to_string(), "on or off");
+        let pause = Setting::named("pause-automatic-changes").unwrap();
+        assert_eq!(
+            (pause.check("ON").unwrap(), pause.check(" 2026-11-24 ").unwrap()),
+            ("on".into(), "2026-11-24".into())
+        );
         assert_eq!(Setting::named("nonsense").unwrap_err().code(), "unknown-setting");
     }
 
@@ -276,5 +348,17 @@ mod tests {
         for bad in ["note", "./note", "sh -c true", "/bin/\nnote"] {
             assert_eq!(program.check(bad).unwrap_err().code(), "bad-program", "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_pause_until_a_day_lasts_until_that_day_is_over_where_the_person_is() {
+        let zone = TimeZone::get("America/Sao_Paulo").unwrap();
+        let pause = Pause::read("2026-11-24").unwrap();
+        for (now, paused) in
+            [("2026-11-23T12:00:00Z", true), ("2026-11-25T02:59:59Z", true), ("2026-11-25T03:00:00Z", false)]
+        {
+            assert_eq!(pause.holds(now.parse().unwrap(), &zone), paused, "{now}");
+        }
+        assert!(Pause::On.holds(Timestamp::MAX, &zone) && !Pause::Off.holds(Timestamp::MIN, &zone));
     }
 }

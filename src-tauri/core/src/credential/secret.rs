@@ -10,7 +10,7 @@ use super::edit::edit_in;
 use super::{CredentialError, EditCredential, Standing, add, named};
 use crate::audit::Action;
 use crate::catalogue::credential::{self, Credential, Kind};
-use crate::catalogue::{CatalogueError, CredentialId, KeyVersion, password_version};
+use crate::catalogue::{CatalogueError, CredentialId, KeyVersion, key_version, password_version};
 use crate::error::Error;
 use crate::key::PrivateKey;
 use crate::keywheel::Keywheel;
@@ -102,6 +102,7 @@ impl Keywheel {
             }
         };
         let path = to.to_owned();
+        let (version, now) = (credential.current_key().map(|current| current.version), self.now());
         let this = self.clone();
         self.database()
             .run(move |_| {
@@ -110,6 +111,9 @@ impl Keywheel {
                     named(tx, id, action)?;
                     private_file::create(&path, |mut file| std::io::Write::write_all(&mut file, text.as_bytes()))?;
                     written = true;
+                    if let Some(version) = version {
+                        key_version::revealed(tx, id, version, now)?;
+                    }
                     Ok(())
                 });
                 if done.is_err() && written {

@@ -470,6 +470,28 @@ pub fn end(
     Ok(())
 }
 
+/// Notes that a change was asked to stop, and did.
+pub fn set_stopped(transaction: &Transaction<'_>, id: ChangeId, epoch: u32) -> Result<(), JournalError> {
+    assert_epoch(transaction, id, epoch)?;
+    transaction.execute("UPDATE change SET stopped = 1 WHERE id = ?1", [id.0])?;
+    Ok(())
+}
+
+/// When something was last noted of a change's devices.
+pub fn last_noted(connection: &Connection, id: ChangeId) -> Result<Option<Timestamp>, JournalError> {
+    Ok(connection
+        .query_row("SELECT max(at) FROM change_device WHERE change = ?1", [id.0], |row| column::time_if_any(row, 0))?)
+}
+
+/// The changes that are not ended.
+pub fn open(connection: &Connection) -> Result<Vec<Change>, JournalError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM change WHERE state IN ('running', 'interrupted', 'partly-changed')"
+    ))?;
+    let changes = statement.query_map([], read)?.collect::<Result<_, _>>()?;
+    Ok(changes)
+}
+
 /// Marks a change that says it is running as interrupted; for a change whose lock is free.
 pub fn mark_interrupted(transaction: &Transaction<'_>, id: ChangeId) -> Result<(), JournalError> {
     transaction.execute("UPDATE change SET state = 'interrupted' WHERE id = ?1 AND state = 'running'", [id.0])?;

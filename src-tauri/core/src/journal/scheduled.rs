@@ -1,10 +1,12 @@
 //! Changes that wait for their time.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Begin, ChangeId, ChangeState, JournalError, change};
-use crate::{catalogue::CredentialId, clock::rfc3339, error::Report, rotation::Rotate};
+use super::{Begin, ChangeId, ChangeReason, ChangeState, JournalError, change};
+use crate::{catalogue::CredentialId, clock::rfc3339, database::column, error::Report, rotation::Rotate};
 
 /// Writes a change down that begins later.
 ///
@@ -92,6 +94,81 @@ pub fn fail(transaction: &Transaction<'_>, id: ChangeId, cause: &Report, now: Ti
         params![id.0, rfc3339(now), cause],
     )?;
     Ok(())
+}
+
+/// Writes an automatic change down that could not even begin: it counts as an attempt, so that it is not tried for ever.
+pub fn note_failed(transaction: &Transaction<'_>, begin: &Begin<'_>, cause: &Report) -> Result<ChangeId, JournalError> {
+    let id = change::insert(transaction, begin, ChangeState::Failed)?;
+    let cause = serde_json::to_string(cause).map_err(|source| JournalError::Unreadable { id, source })?;
+    transaction.execute("UPDATE change SET ended_at = started_at, error = ?2 WHERE id = ?1", params![id.0, cause])?;
+    Ok(id)
+}
+
+/// The changes that wait for their time, by credential.
+pub fn waiting(connection: &Connection) -> Result<HashMap<CredentialId, (ChangeId, Timestamp)>, JournalError> {
+    let mut statement =
+        connection.prepare_cached("SELECT credential, id, scheduled_for FROM change WHERE state = 'scheduled'")?;
+    let rows = statement.query_map([], |row| {
+        Ok((row.get(0)?, (ChangeId(row.get(1)?), column::time_if_any(row, 2)?.unwrap_or(Timestamp::MIN))))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// An automatic change that ended without a new key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// The change.
+    pub change: ChangeId,
+    /// The key version that was to be left.
+    pub from_version: Option<u32>,
+    /// Why its series was begun.
+    pub reason: ChangeReason,
+    /// The first of its series.
+    pub series: ChangeId,
+    /// Which one of its series it is.
+    pub attempt: u32,
+    /// When its series began.
+    pub series_began: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+}
+
+/// The newest automatic change of each credential, or of one, that ended without a new key.
+pub fn last_attempts(
+    connection: &Connection,
+    only: Option<CredentialId>,
+) -> Result<HashMap<CredentialId, Attempt>, JournalError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT change.credential, change.id, change.from_version, change.reason, change.series, change.attempt,
+             first.started_at, ifnull(change.ended_at, change.started_at), max(change.place)
+         FROM change JOIN change AS first ON first.id = change.series
+         WHERE change.reason <> 'request' AND change.state IN ('failed', 'rolled-back') AND change.attempt IS NOT NULL
+             AND (?1 IS NULL OR change.credential = ?1)
+         GROUP BY change.credential",
+    )?;
+    let rows = statement.query_map([only], |row| {
+        let attempt = Attempt {
+            change: ChangeId(row.get(1)?),
+            from_version: row.get(2)?,
+            reason: column::parsed(row, 3)?,
+            series: ChangeId(row.get(4)?),
+            attempt: row.get(5)?,
+            series_began: column::time(row, 6)?,
+            ended: column::time(row, 7)?,
+        };
+        Ok((row.get(0)?, attempt))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// When a person last went back to the key before, by credential.
+pub fn undone(connection: &Connection) -> Result<HashMap<CredentialId, Timestamp>, JournalError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT credential, ended_at, max(place) FROM change
+         WHERE kind = 'undo' AND state = 'changed' AND ended_at IS NOT NULL GROUP BY credential",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, column::time(row, 1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Takes back what waits for a credential that is no more.

@@ -80,5 +80,6 @@ ALTER TABLE change ADD COLUMN place INTEGER GENERATED ALWAYS AS
     (2 * ifnull(begun_after, id) + (begun_after IS NOT NULL)) VIRTUAL;
 DROP INDEX change_newest;
 CREATE INDEX change_newest ON change (credential, kind, place, state);
+CREATE INDEX change_automatic ON change (credential, place) WHERE reason <> 'request';
 CREATE UNIQUE INDEX change_scheduled ON change (credential) WHERE state = 'scheduled';
 ";

@@ -280,6 +280,7 @@ impl Driver {
         let (was_current, now) = (self.facts.past_no_return, work.now());
         let candidate = work.kind == Kind::Rotate && !was_current;
         let failed = outcome == Outcome::Failed;
+        let stopped = self.facts.stop;
         work.write(move |transaction| {
             if goes_back {
                 if was_current && let Some(from) = from {
@@ -297,6 +298,9 @@ impl Driver {
                 key_version::retire(transaction, credential, to, now)?;
             }
             journal::change::end(transaction, id, epoch, state, error.as_ref(), now)?;
+            if stopped && state == ChangeState::Interrupted {
+                journal::change::set_stopped(transaction, id, epoch)?;
+            }
             for record in &records {
                 journal::device::update(transaction, id, record)?;
             }

@@ -4,18 +4,20 @@
 mod again;
 mod compromised;
 mod destroy;
+mod due;
 mod look;
 mod request;
 mod scheduled;
 
 pub use self::compromised::Patience;
 pub use self::destroy::{Destroy, Destroyed};
+pub use self::due::{Due, DueRun};
 pub use self::look::{DeviceFinding, Draft, DraftKey, FileDiff, Look, Purpose, Subject};
 pub use self::request::{ConnectWith, Install, Rotate, Uninstall};
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde_json::json;
 
 use super::{
@@ -393,6 +395,8 @@ enum Asked {
     Now,
     /// It waits in this row for its time.
     Scheduled(ChangeId),
+    /// Its policy asks for it.
+    ByPolicy { credential: CredentialId, zone: TimeZone },
 }
 
 /// A key change that can begin, with its locks.

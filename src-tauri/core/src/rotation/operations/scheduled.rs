@@ -87,7 +87,7 @@ impl Keywheel {
         done
     }
 
-    async fn run_scheduled_now(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
+    pub(super) async fn run_scheduled_now(&self, id: ChangeId, watch: Watch) -> Result<Finished, Error> {
         let prepared = match self.scheduled_request(id).await {
             Ok(request) => self.prepare(&request, &Asked::Scheduled(id)).await,
             Err(error) => Err(error),
@@ -147,6 +147,10 @@ impl Keywheel {
     /// What led to a change that is about to begin, with what it says of who asked. Its credential is locked by now.
     pub(super) async fn origin(&self, asked: &Asked) -> Result<(Origin, Option<String>), Error> {
         match asked {
+            Asked::ByPolicy { credential, zone } => {
+                let (origin, by) = self.origin_by_policy(*credential, zone).await?;
+                Ok((origin, Some(by)))
+            }
             Asked::Now => Ok((Origin::REQUEST, None)),
             Asked::Scheduled(id) => {
                 let id = *id;
@@ -177,6 +181,7 @@ pub(super) fn passes_by_itself(error: &Error) -> bool {
             error,
             JournalError::ChangeOpen { .. } | JournalError::StateForbids { .. } | JournalError::Database(_)
         ),
+        Error::Schedule(error) => matches!(error, ScheduleError::NoLongerDue { .. }),
         _ => false,
     }
 }
