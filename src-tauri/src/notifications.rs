@@ -24,6 +24,14 @@ pub(crate) async fn tell<R: Runtime>(app: AppHandle<R>, mut happened: UnboundedR
                 }
                 tauri::async_runtime::spawn(tell_programs(app.clone()));
             }
+            Happened::NotBegun | Happened::WaitsNoLonger => desk.notices.tell(Notice::Catalogue),
+            Happened::Waits => {
+                desk.notices.tell(Notice::Catalogue);
+                let preferences = desk.preferences();
+                if preferences.notifications {
+                    show(&app, words::waits(preferences.language));
+                }
+            }
         }
         tray::tell(&app);
     }

@@ -38,6 +38,7 @@ fn write_types(to: &Path) {
         commands::changes::ChangeRequest,
         commands::changes::ChangePage,
         commands::audit::Exported,
+        commands::overview::Proposals,
         Notice,
         keywheel_core::person::NewPerson,
         keywheel_core::person::PersonRow,

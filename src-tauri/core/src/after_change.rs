@@ -151,6 +151,7 @@ impl Keywheel {
     /// Waits until no program runs after a change any more, at most a minute after the last one began; answers what did not end
     /// well since it was asked last. A process asks before it ends.
     pub async fn programs_ended(&self) -> Vec<ProgramError> {
+        self.begin_programs();
         let mut running = self.programs().running.subscribe();
         // It fails only when nobody could send any more, and we hold a sender.
         let _ = running.wait_for(|running| *running == 0).await;

@@ -26,6 +26,7 @@ import type { Pin } from "../generated/Pin";
 import type { PinsDone } from "../generated/PinsDone";
 import type { PolicyChoice } from "../generated/PolicyChoice";
 import type { Preview } from "../generated/Preview";
+import type { Proposals } from "../generated/Proposals";
 import type { Report } from "../generated/Report";
 import type { Scanned } from "../generated/Scanned";
 import type { SettingView } from "../generated/SettingView";
@@ -50,6 +51,9 @@ export interface Backend {
   copy(text: string): Promise<void>;
   /** Lets the devices in hand be finished, leaves the running changes for later and ends the program. */
   stopAndClose(): Promise<void>;
+
+  /** What a person may decide about changes that don't begin by themselves. */
+  proposals(): Promise<Proposals>;
 
   people(): Promise<PersonRow[]>;
   /** Adds a person (no ID), or gives one these fields. */
@@ -101,6 +105,8 @@ export interface Backend {
 
   /** Begins a change, an installation or a removal; answers the change's ID as soon as it is begun. */
   beginChange(request: ChangeRequest): Promise<number>;
+  /** Asks for a key change at a time (RFC 3339); answers the ID of the change that waits for it. */
+  requestChange(request: ChangeRequest, at: string): Promise<number>;
   /** Goes on with a change; answers the ID of the change that now runs (an undo is a change of its own). */
   stepChange(id: number, step: Step): Promise<number>;
   /** Finishes the device in hand and leaves the change interrupted. */

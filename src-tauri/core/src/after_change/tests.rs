@@ -9,7 +9,7 @@ use super::*;
 use crate::catalogue::{CredentialId, OnFailure, Strategy};
 use crate::credential::{NewCredential, NewSecret};
 use crate::device::NewDevice;
-use crate::journal::{self, Begin, Kind, Snapshot};
+use crate::journal::{self, Begin, Kind, Origin, Snapshot};
 use crate::key::{Algorithm, PrivateKey};
 use crate::keywheel::testing::keywheel;
 
@@ -119,6 +119,7 @@ async fn change(keywheel: &Keywheel, state: ChangeState) -> ChangeId {
             to_version: None,
             snapshot: &snapshot,
             requested_by: "ana@desk",
+            origin: Origin::REQUEST,
             now,
         };
         let id = journal::change::begin(tx, &begin)?;

@@ -24,6 +24,7 @@ function overview(of: { devices?: unknown[]; credentials?: unknown[]; changes?: 
     devices: async () => (of.devices ?? []) as never,
     credentials: async () => (of.credentials ?? []) as never,
     changes: async () => (of.changes ?? []) as never,
+    proposals: async () => ({ waits_for_keyring: false, held_up: [], owners_gone: [], missed: [] }),
     ...more,
   });
   return render(WithBackend, { backend, view: OverviewScreen as never, given: {} });
