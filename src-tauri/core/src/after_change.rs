@@ -5,7 +5,8 @@
 //! it is recorded, and shown as a warning.
 
 mod program;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::path::Path;
