@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod opening;
 pub(crate) mod overview;
 pub(crate) mod people;
+pub(crate) mod policies;
 pub(crate) mod settings;
 #[cfg(test)]
 mod tests;

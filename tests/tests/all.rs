@@ -23,6 +23,8 @@ mod cli;
 mod demo;
 #[path = "all/destroy.rs"]
 mod destroy;
+#[path = "all/due.rs"]
+mod due;
 #[path = "all/elevation.rs"]
 mod elevation;
 #[path = "all/embedded.rs"]

@@ -239,7 +239,17 @@ pub(crate) async fn run(shell: &Shell, command: CredentialCommand) -> Result<End
         CredentialCommand::Add(arguments) => add(shell, &keywheel, *arguments).await?,
         CredentialCommand::List => {
             let credentials = keywheel.credential_views().await?;
-            let header = ["name", "kind", "username", "owner", "original device", "devices", "algorithm", "status"];
+            let header = [
+                "name",
+                "kind",
+                "username",
+                "owner",
+                "original device",
+                "devices",
+                "algorithm",
+                "next change",
+                "state",
+            ];
             let empty = "There are no credentials yet. Add one with `keywheel credential add`.";
             shell.output().table(&credentials, &header, row, empty);
         }
@@ -391,8 +401,20 @@ fn row(credential: &CredentialView) -> Vec<String> {
         credential.original_device.clone(),
         credential.devices.len().to_string(),
         or_dash(credential.algorithm.as_ref()),
-        credential.status.to_owned(),
+        next_change(credential),
+        credential.state.to_string(),
     ]
+}
+
+fn next_change(credential: &CredentialView) -> String {
+    credential.next_change.as_deref().map_or_else(|| "-".to_owned(), time)
+}
+
+/// When it changes next and why: "2027-06-01 09:00:00Z, 90 days after 2027-03-03 09:00:00Z".
+fn next_change_with_reason(credential: &CredentialView) -> String {
+    let Some(reason) = &credential.next_change_reason else { return next_change(credential) };
+    let allowed = if credential.next_change == credential.next_change_due { "" } else { ", next allowed hour" };
+    format!("{}, {}{allowed}", next_change(credential), crate::policy::reason(reason))
 }
 
 fn text(credential: &CredentialView) -> String {
@@ -417,9 +439,10 @@ fn text(credential: &CredentialView) -> String {
             ("public key", public_key.clone()),
             ("automatic change", automatic),
             ("policy", credential.policy.clone()),
-            ("next change", credential.next_change.as_deref().map_or_else(|| "-".to_owned(), time)),
+            ("next change", next_change_with_reason(credential)),
         ]);
     }
+    rows.push(("state", credential.state.to_string()));
     if let Some(file) = &credential.imported_from {
         rows.push(("imported from", file.clone()));
     }

@@ -10,6 +10,7 @@ mod device;
 mod error;
 mod output;
 mod person;
+mod policy;
 mod programs;
 mod progress;
 mod prompt;
@@ -49,6 +50,7 @@ async fn run(shell: &Shell, command: Command) -> Result<Ending, Failure> {
         Command::Person { command } => person::run(shell, command).await,
         Command::Device { command } => device::run(shell, *command).await,
         Command::Credential { command } => credential::run(shell, *command).await,
+        Command::Policy { command } => policy::run(shell, command).await,
         Command::Check(check) => check::run(shell, &check).await,
         Command::Install(install) => rotate::install(shell, install).await,
         Command::Uninstall(uninstall) => rotate::uninstall(shell, uninstall).await,

@@ -54,7 +54,7 @@ pub(crate) struct RotateArguments {
     #[arg(required_unless_present = "due", value_name = "CREDENTIAL")]
     credentials: Vec<String>,
     /// Begin all that is due: changes whose time has come, and what policies ask for; with --dry-run, list it
-    #[arg(long, conflicts_with_all = ["credentials", "auth_with", "algorithm", "on_failure", "at"])]
+    #[arg(long, conflicts_with_all = ["credentials", "auth_with", "algorithm", "strategy", "on_failure", "at_once", "at"])]
     due: bool,
     /// Check every device and show what would be written; change nothing
     #[arg(long)]

@@ -22,7 +22,7 @@ pub use self::id::{CredentialId, DeviceId, PersonId, PolicyId};
 pub use self::key_version::{Happening, Installed, KeyVersion, VersionState};
 pub use self::password_version::PasswordVersion;
 pub use self::person::Person;
-pub use self::policy::{AfterInterruption, OnFailure, Policy, Strategy};
+pub use self::policy::{AfterInterruption, OnFailure, Policy, Strategy, Weekday};
 pub use self::setting::Settings;
 pub use self::words::UnknownWord;
 pub(crate) use self::words::words;

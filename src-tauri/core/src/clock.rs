@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-pub use jiff::Timestamp;
-use jiff::tz::TimeZone;
+pub use jiff::{Timestamp, tz::TimeZone};
 use serde::Serializer;
 
 /// Tells the wall-clock time.

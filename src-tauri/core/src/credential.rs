@@ -9,6 +9,7 @@ mod secret;
 mod state;
 #[cfg(test)]
 mod tests;
+mod upcoming;
 mod view;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub use self::remove::Removed;
 pub use self::row::{CredentialDetails, CredentialRow, DeviceTruth, KeyAnswer, VersionTruth};
 pub(crate) use self::secret::refuse_compromised;
 pub use self::state::CredentialState;
+pub use self::upcoming::Coming;
 pub use self::view::{AuthenticationView, CredentialView, KeyVersionView};
 use crate::audit::Action;
 use crate::catalogue::credential::{self, Authentication, Credential};

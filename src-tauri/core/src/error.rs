@@ -115,6 +115,8 @@ errors! {
     Database(crate::database::DatabaseError),
     /// Of the catalogue.
     Catalogue(crate::catalogue::CatalogueError),
+    /// Of a policy's fields.
+    Policy(crate::policy::PolicyError),
     /// Of a credential's secret.
     Credential(crate::credential::CredentialError),
     /// Of a CSV file with devices.

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction};
 
 use crate::after_change::Programs;
 use crate::audit::{self, Action, Actor};
-use crate::catalogue::{CatalogueError, Policy, policy};
+use crate::catalogue::{CatalogueError, policy};
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError};
 use crate::error::{Error, Explain};
@@ -97,23 +97,6 @@ impl Keywheel {
         ItemName::new(self.database.vault_id(), credential.0, version, distinction)
     }
 
-    /// Lists the policies by name.
-    ///
-    /// # Errors
-    /// The database's own failure.
-    pub async fn policies(&self) -> Result<Vec<Policy>, Error> {
-        self.read(policy::all).await
-    }
-
-    /// Finds a policy by name.
-    ///
-    /// # Errors
-    /// There is none; the database's own failure.
-    pub async fn find_policy(&self, name: &str) -> Result<Policy, Error> {
-        let name = name.to_owned();
-        self.read(move |conn| policy::by_name(conn, &name)).await
-    }
-
     /// Reads off the async threads.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
@@ -185,6 +168,7 @@ pub(crate) mod testing {
 
     use std::sync::Mutex;
 
+    use jiff::tz::TimeZone;
     use jiff::{SignedDuration, Timestamp};
     use tempfile::TempDir;
 
@@ -208,6 +192,10 @@ pub(crate) mod testing {
     impl Clock for SetClock {
         fn now(&self) -> Timestamp {
             *self.0.lock().unwrap()
+        }
+
+        fn zone(&self) -> TimeZone {
+            TimeZone::UTC
         }
     }
 

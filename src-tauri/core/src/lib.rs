@@ -10,7 +10,7 @@
 //! - [`catalogue`]: people, devices, credentials, policies, key versions
 //! - [`journal`]: changes and their effects; what recovery reads
 //! - [`lock`]: one process at a time for each credential
-//! - [`person`], [`device`], [`credential`], [`settings`]: what can be done with each, as methods of [`Keywheel`]
+//! - [`person`], [`device`], [`credential`], [`policy`], [`settings`]: what can be done with each, as methods of [`Keywheel`]
 //! - [`audit`]: the hash-chained record of actions
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - [`rotation`]: what to do next, and doing it
@@ -34,6 +34,7 @@ pub mod key;
 pub mod keywheel;
 pub mod lock;
 pub mod person;
+pub mod policy;
 pub mod private_file;
 pub mod process;
 mod record;

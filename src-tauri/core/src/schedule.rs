@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::catalogue::Policy;
+use crate::catalogue::{Policy, words};
 use crate::clock::as_rfc3339;
 
 pub use self::error::ScheduleError;
@@ -59,7 +59,7 @@ pub struct Failed {
 
 /// Why a key changes when it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 #[ts(rename = "ChangeReason")]
 pub enum Reason {
     /// It reaches the policy's maximum age.
@@ -111,22 +111,23 @@ pub struct NextChange {
     #[ts(type = "string")]
     pub overdue_from: Timestamp,
     /// Why.
-    #[serde(flatten)]
     pub reason: Reason,
 }
 
-/// How a key stands towards its policy: what is shown. Whether a change may begin is [`may_begin`]'s to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Nothing is to be done.
-    UpToDate,
-    /// Its next change comes within the policy's days of warning.
-    Warning,
-    /// The time of its next change has come.
-    Due,
-    /// A whole window has passed in which it could have changed: from [`NextChange::overdue_from`] on, also while a retry
-    /// is awaited.
-    Overdue,
+words! {
+    /// How a key stands towards its policy: what is shown. Whether a change may begin is [`may_begin`]'s to say.
+    #[ts(rename = "KeyStanding")]
+    Standing {
+        /// Nothing is to be done.
+        UpToDate = "up-to-date",
+        /// Its next change comes within the policy's days of warning.
+        Warning = "warning",
+        /// The time of its next change has come.
+        Due = "due",
+        /// A whole window has passed in which it could have changed: from [`NextChange::overdue_from`] on, also while a
+        /// retry is awaited.
+        Overdue = "overdue",
+    }
 }
 
 /// Says when a key changes by itself next, and why.

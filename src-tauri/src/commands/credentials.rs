@@ -79,15 +79,6 @@ pub(crate) struct CredentialPage {
     pub(crate) retired: Vec<RetiredVersion>,
 }
 
-/// A policy to choose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
-pub(crate) struct PolicyChoice {
-    /// The number.
-    pub(crate) id: PolicyId,
-    /// The name.
-    pub(crate) name: String,
-}
-
 /// Lists the credentials.
 #[tauri::command]
 pub(crate) async fn credentials(desk: State<'_, Arc<Desk>>) -> Answer<Vec<CredentialRow>> {
@@ -266,13 +257,6 @@ pub(super) async fn reveal(desk: &Desk, id: CredentialId, path: &Path, passphras
     let passphrase = passphrase.map(Secret::into_inner);
     desk.keywheel()?.reveal_key(id, path, passphrase).await.map_err(report)?;
     Ok(path.display().to_string())
-}
-
-/// Lists the policies.
-#[tauri::command]
-pub(crate) async fn policies(desk: State<'_, Arc<Desk>>) -> Answer<Vec<PolicyChoice>> {
-    let policies = desk.keywheel()?.policies().await.map_err(report)?;
-    Ok(policies.into_iter().map(|policy| PolicyChoice { id: policy.id, name: policy.name }).collect())
 }
 
 #[cfg(test)]

@@ -380,6 +380,78 @@ fn a_locked_keyring_ends_with_5_and_nothing_is_begun() -> Result<(), Trouble> {
     Ok(())
 }
 
+#[test]
+fn a_change_at_a_time_is_listed_taken_back_or_run_by_hand() -> Result<(), Trouble> {
+    let Some(sshd) = available(Sshd::builder().start())? else { return Ok(()) };
+    let user = User::new()?;
+    user.deploy(&[&sshd])?;
+    user.refused(&["rotate", "deploy", "--at", "2020-01-01T00:00"], 2, "time-passed")?;
+    user.refused(&["rotate", "deploy", "--at", "soon"], 2, "bad-time")?;
+    let first = user.done(&["rotate", "deploy", "--at", "2099-01-01T00:00:00Z"])?;
+    assert_eq!((&first.last()["state"], &first.last()["attempts"]), (&json!("scheduled"), &json!(0)));
+    assert_eq!(first.last()["scheduled_for"], "2099-01-01T00:00:00.000Z");
+    user.refused(&["rotate", "deploy", "--at", "2099-01-02T00:00"], 1, "already-scheduled")?;
+    let id = first.last()["id"].to_string();
+    assert_eq!(user.done(&["change", "show", &id, "--recorded"])?.last()["possible"], json!(["run", "cancel"]));
+    assert_eq!(user.done(&["rotate", "--due"])?.lines, Vec::<Value>::new(), "its time has not come");
+    assert_eq!(user.done(&["change", "cancel", &id])?.last()["state"], "cancelled");
+    user.refused(&["change", "run", &id], 1, "change-state")?;
+    let second = user.done(&["rotate", "deploy", "--at", "2099-01-01T00:00:00Z"])?;
+    let id = second.last()["id"].to_string();
+    let run = user.done(&["change", "run", &id])?;
+    assert_eq!((&run.last()["outcome"], run.last()["change"].to_string()), (&json!("changed"), id.clone()));
+    user.refused(&["change", "cancel", &id], 1, "change-state")?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_is_listed_and_waits_for_the_keyring_and_is_then_begun() -> Result<(), Trouble> {
+    let Some(sshd) = available(Sshd::builder().start())? else { return Ok(()) };
+    let user = User::new()?;
+    let key = user.deploy(&[&sshd])?;
+    assert_eq!(user.done(&["rotate", "--due", "--dry-run"])?.lines, Vec::<Value>::new());
+    let vault = Arc::new(keywheel_core::vault::MemoryVault::new());
+    let earlier = Keywheel::open(&user.path("data"), vault, Arc::new(LastWeek), Actor::named("tester"))?;
+    let request = Rotate { credential: "deploy".into(), ..Rotate::default() };
+    let id = earlier.request_change(request, earlier.now() + std::time::Duration::from_secs(3600)).await?;
+    let listed = user.done(&["rotate", "--due", "--dry-run"])?;
+    assert_eq!((&listed.last()["start"], &listed.last()["change"]), (&json!("run"), &json!(id.0)), "{}", listed.stdout);
+    user.keyring.lock()?;
+    user.refused(&["rotate", "--due"], 5, "keyring-waited-for")?;
+    user.keyring.unlock()?;
+    let run = user.done(&["rotate", "--due"])?;
+    assert_eq!(run.last()["outcome"], "changed", "{}", run.stdout);
+    assert!(!sshd.ssh_logs_in(&key.file, sshd.account())?, "the old key must be refused");
+    assert!(user.done(&["rotate", "--due"])?.stderr.contains("Nothing is due."));
+    Ok(())
+}
+
+#[test]
+fn the_timer_is_written_for_this_program_and_leaves_foreign_files_alone() -> Result<(), Trouble> {
+    let user = User::new()?;
+    let service = user.path("k/home/.config/systemd/user/keywheel.service");
+    let installed = user.done(&["timer", "install"])?;
+    assert_eq!(installed.last()["installed"], true, "{}", installed.stdout);
+    assert!(installed.stderr.contains("only while the keyring is unlocked"), "{}", installed.stderr);
+    // No user manager answers here, so what is left is told.
+    assert_eq!(installed.last()["to_run"][0], "systemctl --user daemon-reload", "{}", installed.stdout);
+    let text = std::fs::read_to_string(&service)?;
+    let data = user.path("data");
+    let expected = format!("\"--data-dir\" \"{}\" \"rotate\" \"--due\"\n", data.display());
+    assert!(text.contains(&expected), "{text}");
+    user.done(&["timer", "install"])?;
+    assert_eq!(user.done(&["timer", "status"])?.last()["active"], false);
+    std::fs::write(&service, "[Service]\nExecStart=/usr/local/bin/mine\n")?;
+    for command in ["install", "remove"] {
+        user.refused(&["timer", command], 1, "timer-foreign")?;
+    }
+    assert_eq!(user.done(&["timer", "status"])?.last()["installed"], false);
+    std::fs::remove_file(&service)?;
+    user.done(&["timer", "remove"])?;
+    assert!(!user.path("k/home/.config/systemd/user/keywheel.timer").exists());
+    Ok(())
+}
+
 /// The clock of this machine, eight days ago.
 #[derive(Debug)]
 struct LastWeek;

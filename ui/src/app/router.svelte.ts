@@ -1,7 +1,7 @@
 /** Which screen is shown: the hash of the address, so that Back works and a link is a real link. */
 
 /** The screens in the order of the sidebar. */
-export const SCREENS = ["overview", "credentials", "devices", "people", "changes", "audit", "settings"] as const;
+export const SCREENS = ["overview", "credentials", "devices", "people", "changes", "policies", "audit", "settings"] as const;
 
 export type Screen = (typeof SCREENS)[number];
 

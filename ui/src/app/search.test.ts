@@ -6,7 +6,7 @@ import { plain, search, type Everything } from "./search";
 const device = (id: number, name: string, address = `10.0.0.${id}`, tags: string[] = []) =>
   ({ id, name, address, tags }) as unknown as DeviceRow;
 
-const everything = (devices: DeviceRow[]): Everything => ({ credentials: [], devices, people: [], changes: [] });
+const everything = (devices: DeviceRow[]): Everything => ({ credentials: [], devices, people: [], changes: [], policies: [] });
 
 test("a name that begins with the text comes before one that only has it", () => {
   const all = everything([device(1, "old-web"), device(2, "web-1"), device(3, "cobweb"), device(4, "db-1")]);

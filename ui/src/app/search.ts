@@ -2,6 +2,7 @@ import type { ChangeView } from "../generated/ChangeView";
 import type { CredentialRow } from "../generated/CredentialRow";
 import type { DeviceRow } from "../generated/DeviceRow";
 import type { PersonRow } from "../generated/PersonRow";
+import type { PolicyView } from "../generated/PolicyView";
 import { href, type Screen } from "./router.svelte";
 
 /** Something that was found. */
@@ -19,6 +20,7 @@ export interface Everything {
   devices: readonly DeviceRow[];
   people: readonly PersonRow[];
   changes: readonly ChangeView[];
+  policies: readonly PolicyView[];
 }
 
 /** How many of a kind are shown: more is no answer. */
@@ -78,5 +80,6 @@ export function search(all: Everything, text: string): Hit[] {
     ...best(all.changes, (it) => [String(it.id), it.credential], wanted).map((it) =>
       hit("changes", it.id, it.credential, `${it.id}`),
     ),
+    ...best(all.policies, (it) => [it.name], wanted).map((it) => hit("policies", it.id, it.name, "")),
   ];
 }

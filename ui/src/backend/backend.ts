@@ -5,6 +5,7 @@ import type { Algorithm } from "../generated/Algorithm";
 import type { ChangePage } from "../generated/ChangePage";
 import type { ChangeRequest } from "../generated/ChangeRequest";
 import type { ChangeView } from "../generated/ChangeView";
+import type { Coming } from "../generated/Coming";
 import type { CredentialDetails } from "../generated/CredentialDetails";
 import type { CredentialForm } from "../generated/CredentialForm";
 import type { CredentialRow } from "../generated/CredentialRow";
@@ -19,17 +20,19 @@ import type { Held } from "../generated/Held";
 import type { KeyChoice } from "../generated/KeyChoice";
 import type { NewDevice } from "../generated/NewDevice";
 import type { NewPerson } from "../generated/NewPerson";
+import type { NewPolicy } from "../generated/NewPolicy";
 import type { Notice } from "../generated/Notice";
 import type { Opening } from "../generated/Opening";
 import type { PersonRow } from "../generated/PersonRow";
 import type { Pin } from "../generated/Pin";
 import type { PinsDone } from "../generated/PinsDone";
-import type { PolicyChoice } from "../generated/PolicyChoice";
+import type { PolicyView } from "../generated/PolicyView";
 import type { Preview } from "../generated/Preview";
 import type { Proposals } from "../generated/Proposals";
 import type { Report } from "../generated/Report";
 import type { Scanned } from "../generated/Scanned";
 import type { SettingView } from "../generated/SettingView";
+import type { Simulation } from "../generated/Simulation";
 import type { Standing } from "../generated/Standing";
 import type { Step } from "../generated/Step";
 import type { Verdict } from "../generated/Verdict";
@@ -85,7 +88,15 @@ export interface Backend {
   destroyKey(id: number, name: string, version: number, giveUp: number[]): Promise<Held[]>;
   /** Lets the person choose a file and writes the private key to it; answers its path, or null where none was chosen. */
   revealKey(id: number, name: string, passphrase: string | null): Promise<string | null>;
-  policies(): Promise<PolicyChoice[]>;
+
+  policies(): Promise<PolicyView[]>;
+  /** Adds a policy (no ID), or gives one these fields. */
+  savePolicy(id: number | null, form: NewPolicy): Promise<PolicyView>;
+  removePolicy(id: number): Promise<void>;
+  /** Says what a policy with these fields would do in the coming days. */
+  simulatePolicy(form: NewPolicy): Promise<Simulation>;
+  /** Says when a credential, or one that is being made (no ID), would change by itself under a policy. */
+  comingChange(policy: number, credential: number | null): Promise<Coming>;
 
   /** Makes a key pair, which stays in Rust's memory until a credential is saved with it or it is dropped. */
   generateKey(algorithm: Algorithm, comment: string): Promise<DraftKey>;

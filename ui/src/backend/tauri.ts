@@ -34,7 +34,12 @@ export const tauriBackend: Backend = {
   accepts: (id) => call("accepts", { id }),
   destroyKey: (id, name, version, giveUp) => call("destroy_key", { id, name, version, giveUp }),
   revealKey: (id, name, passphrase) => call("reveal_key", { id, name, passphrase }),
+
   policies: () => call("policies"),
+  savePolicy: (id, form) => call("save_policy", { id, form }),
+  removePolicy: (id) => call("remove_policy", { id }),
+  simulatePolicy: (form) => call("simulate_policy", { form }),
+  comingChange: (policy, credential) => call("coming_change", { policy, credential }),
 
   generateKey: (algorithm, comment) => call("generate_key", { algorithm, comment }),
   chooseKeyFile: () => call("choose_key_file"),

@@ -3,4 +3,4 @@
 /**
  * How a credential stands.
  */
-export type CredentialState = "interrupted" | "partly-changed" | "last-change-failed" | "not-ready" | "changing" | "on-request" | "up-to-date" | "disabled";
+export type CredentialState = "interrupted" | "partly-changed" | "last-change-failed" | "overdue" | "not-ready" | "due" | "changing" | "on-request" | "up-to-date" | "disabled";

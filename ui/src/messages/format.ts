@@ -31,6 +31,7 @@ const relative = cached((language) => new Intl.RelativeTimeFormat(language, { nu
 const moment = cached((language) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }));
 const short = cached((language) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }));
 const date = cached((language) => new Intl.DateTimeFormat(language, { dateStyle: "medium" }));
+const clock = cached((language) => new Intl.DateTimeFormat(language, { timeStyle: "short" }));
 const decimal = cached((language) => new Intl.NumberFormat(language));
 const days = cached((language) => new Intl.NumberFormat(language, { style: "unit", unit: "day", unitDisplay: "long" }));
 const names = cached((language) => new Intl.ListFormat(language, { style: "long", type: "conjunction" }));
@@ -75,6 +76,23 @@ export function day(iso: string): string {
 /** The local day without its year: what stands below the columns of a chart. */
 export function monthDay(iso: string): string {
   return new Intl.DateTimeFormat(catalogue.language, { day: "numeric", month: "short" }).format(new Date(iso));
+}
+
+/** The local time of the day. */
+export function hour(iso: string): string {
+  return clock().format(new Date(iso));
+}
+
+/** A date of the calendar, such as `2027-03-03`, without its year. */
+export function calendarDay(date: string): string {
+  return monthDay(`${date}T12:00:00`);
+}
+
+/** A day of the week, from 0 for Monday. */
+export function weekday(index: number, style: "long" | "short" = "long"): string {
+  // The first of January 2024 was a Monday.
+  const date = new Date(Date.UTC(2024, 0, 1 + index));
+  return new Intl.DateTimeFormat(catalogue.language, { weekday: style, timeZone: "UTC" }).format(date);
 }
 
 /** A number with the language's separators. */

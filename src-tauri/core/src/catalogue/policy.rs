@@ -1,6 +1,8 @@
 //! Policies: when and how keys change by themselves.
 
-use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::words::words;
@@ -38,6 +40,42 @@ words! {
         Resume = "resume",
         /// It goes back.
         RollBack = "roll-back",
+    }
+}
+
+words! {
+    /// A day of the week.
+    Weekday {
+        /// Monday.
+        Mon = "mon",
+        /// Tuesday.
+        Tue = "tue",
+        /// Wednesday.
+        Wed = "wed",
+        /// Thursday.
+        Thu = "thu",
+        /// Friday.
+        Fri = "fri",
+        /// Saturday.
+        Sat = "sat",
+        /// Sunday.
+        Sun = "sun",
+    }
+}
+
+impl Weekday {
+    /// All seven, Monday first.
+    pub const ALL: [Self; 7] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
+
+    /// The days as they are stored: bit 0 is Monday, bit 6 Sunday.
+    pub fn to_bits(days: &[Self]) -> u8 {
+        Self::ALL.iter().enumerate().filter(|(_, day)| days.contains(day)).map(|(place, _)| 1 << place).sum()
+    }
+
+    /// The days that are stored so, Monday first.
+    pub fn from_bits(bits: u8) -> Vec<Self> {
+        let set = |(place, day): (usize, &Self)| (bits >> place & 1 == 1).then_some(*day);
+        Self::ALL.iter().enumerate().filter_map(set).collect()
     }
 }
 
@@ -83,14 +121,6 @@ pub const STANDARD: &str = "Standard";
 
 /// All seven days of the week.
 pub const ANY_DAY: u8 = 0b111_1111;
-
-impl Policy {
-    /// When a key of this age has to be changed, before days and hours are looked at.
-    pub fn due(&self, key_created: Timestamp) -> Timestamp {
-        let age = SignedDuration::from_hours(i64::from(self.maximum_age_days) * 24);
-        key_created.checked_add(age).unwrap_or(Timestamp::MAX)
-    }
-}
 
 const COLUMNS: &str = "SELECT id, name, maximum_age_days, days, window_from, window_to, retries, retry_minutes, \
     algorithm, warning_days, after_reveal_hours, strategy, on_failure, at_once, after_interruption, created \
@@ -142,6 +172,94 @@ pub fn by_id(conn: &Connection, id: PolicyId) -> Result<Policy, CatalogueError> 
 pub fn by_name(conn: &Connection, name: &str) -> Result<Policy, CatalogueError> {
     let mut statement = conn.prepare_cached(&format!("{COLUMNS} AND name = ?1"))?;
     statement.query_row([name.trim()], policy).optional()?.ok_or_else(|| CatalogueError::unknown(Noun::Policy, name))
+}
+
+/// Adds a policy with these fields, which were checked; its number is not looked at.
+pub(crate) fn insert(conn: &Connection, policy: &Policy) -> Result<PolicyId, CatalogueError> {
+    free(conn, &policy.name, None)?;
+    conn.prepare_cached(
+        "INSERT INTO policy (name, maximum_age_days, days, window_from, window_to, retries, retry_minutes, algorithm,
+             warning_days, after_reveal_hours, strategy, on_failure, at_once, after_interruption, created)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    )?
+    .execute(rusqlite::params![
+        policy.name,
+        policy.maximum_age_days,
+        policy.days,
+        policy.from,
+        policy.to,
+        policy.retries,
+        policy.retry_minutes,
+        policy.algorithm.to_string(),
+        policy.warning_days,
+        policy.after_reveal_hours,
+        policy.strategy.as_str(),
+        policy.on_failure.as_str(),
+        policy.at_once,
+        policy.after_interruption.as_str(),
+        rfc3339(policy.created),
+    ])?;
+    Ok(PolicyId(conn.last_insert_rowid()))
+}
+
+/// Writes a policy's fields; they were checked.
+pub(crate) fn update(conn: &Connection, policy: &Policy) -> Result<(), CatalogueError> {
+    free(conn, &policy.name, Some(policy.id))?;
+    conn.prepare_cached(
+        "UPDATE policy SET name = ?2, maximum_age_days = ?3, days = ?4, window_from = ?5, window_to = ?6, retries = ?7,
+             retry_minutes = ?8, algorithm = ?9, warning_days = ?10, after_reveal_hours = ?11, strategy = ?12,
+             on_failure = ?13, at_once = ?14, after_interruption = ?15
+         WHERE id = ?1",
+    )?
+    .execute(rusqlite::params![
+        policy.id,
+        policy.name,
+        policy.maximum_age_days,
+        policy.days,
+        policy.from,
+        policy.to,
+        policy.retries,
+        policy.retry_minutes,
+        policy.algorithm.to_string(),
+        policy.warning_days,
+        policy.after_reveal_hours,
+        policy.strategy.as_str(),
+        policy.on_failure.as_str(),
+        policy.at_once,
+        policy.after_interruption.as_str(),
+    ])?;
+    Ok(())
+}
+
+/// Removes a policy; no credential names it, because the caller has looked.
+pub(crate) fn remove(conn: &Connection, id: PolicyId, now: Timestamp) -> Result<(), CatalogueError> {
+    conn.prepare_cached("UPDATE policy SET removed_at = ?2 WHERE id = ?1")?.execute((id, rfc3339(now)))?;
+    Ok(())
+}
+
+/// Names the credentials that have a policy, also those that are just being added.
+pub(crate) fn used_by(conn: &Connection, id: PolicyId) -> Result<Vec<String>, CatalogueError> {
+    let mut statement =
+        conn.prepare_cached("SELECT name FROM credential WHERE policy = ?1 AND removed_at IS NULL ORDER BY name")?;
+    Ok(statement.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// How many keys have each policy.
+pub(crate) fn keys_of_each(conn: &Connection) -> Result<HashMap<PolicyId, u32>, CatalogueError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT policy, count(*) FROM credential
+         WHERE kind = 'ssh-key' AND ready = 1 AND removed_at IS NULL GROUP BY policy",
+    )?;
+    Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
+fn free(conn: &Connection, name: &str, but: Option<PolicyId>) -> Result<(), CatalogueError> {
+    let mut statement =
+        conn.prepare_cached("SELECT 1 FROM policy WHERE name = ?1 AND id IS NOT ?2 AND removed_at IS NULL")?;
+    if statement.exists((name, but))? {
+        return Err(CatalogueError::NameTaken { noun: Noun::Policy, name: name.to_owned() });
+    }
+    Ok(())
 }
 
 /// Makes sure that "Standard" is there, with product.md's values.

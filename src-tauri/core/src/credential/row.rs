@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::state::States;
-use super::view::{CredentialView, Names};
+use super::view::{CredentialView, Names, Views};
 use crate::catalogue::credential::{self, Authentication, Credential};
 use crate::catalogue::{CredentialId, DeviceId, Installed, KeyVersion, PersonId, PolicyId, VersionState, words};
 use crate::catalogue::{device, key_version};
@@ -99,15 +98,9 @@ impl Keywheel {
         let this = self.clone();
         self.database()
             .run_read(move |conn| {
-                let names = Names::read(conn)?;
-                let states = States::read(&this, conn, None)?;
-                let mut rows: Vec<CredentialRow> = credential::all(conn)?
-                    .into_iter()
-                    .map(|credential| {
-                        let state = states.of(&credential);
-                        row(credential, |credential| names.view(credential, state))
-                    })
-                    .collect();
+                let views = Views::read(&this, conn, None)?;
+                let mut rows: Vec<CredentialRow> =
+                    credential::all(conn)?.into_iter().map(|credential| row(credential, &views)).collect();
                 rows.sort_by(|one, other| {
                     let place = |row: &CredentialRow| row.view.state.place();
                     place(one).cmp(&place(other)).then_with(|| one.view.name.cmp(&other.view.name))
@@ -126,8 +119,7 @@ impl Keywheel {
         self.database()
             .run_read(move |conn| {
                 let credential = credential::by_id(conn, id)?;
-                let names = Names::read(conn)?;
-                let state = States::read(&this, conn, Some(id))?.of(&credential);
+                let views = Views::read(&this, conn, Some(id))?;
                 let current = credential.current_key();
                 let others_with_key = match current {
                     Some(current) => key_version::others_with(conn, &current.fingerprint(), Some(id))?,
@@ -136,16 +128,16 @@ impl Keywheel {
                 Ok(CredentialDetails {
                     randomart: current.map(|current| current.public_key.randomart()),
                     username_fixed: key_version::stands_on(conn, id)?.into_iter().map(|(_, name)| name).collect(),
-                    truth: truth(conn, &credential, &names)?,
+                    truth: truth(conn, &credential, &views.names)?,
                     others_with_key,
-                    row: row(credential, |credential| names.view(credential, state)),
+                    row: row(credential, &views),
                 })
             })
             .await
     }
 }
 
-fn row(credential: Credential, view: impl FnOnce(Credential) -> CredentialView) -> CredentialRow {
+fn row(credential: Credential, views: &Views) -> CredentialRow {
     CredentialRow {
         owner_id: credential.owner,
         original_device_id: credential.original_device,
@@ -155,7 +147,7 @@ fn row(credential: Credential, view: impl FnOnce(Credential) -> CredentialView) 
             Authentication::Credential(id) => Some(id),
         },
         policy_id: credential.policy,
-        view: view(credential),
+        view: views.of(credential),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::database::column;
 use crate::error::Error;
 use crate::journal::{self, ChangeId, ChangeState};
 use crate::keywheel::Keywheel;
+use crate::schedule::Standing as KeyStanding;
 
 words! {
     /// How a credential stands.
@@ -20,8 +21,12 @@ words! {
         PartlyChanged = "partly-changed",
         /// The newest key change was broken off or taken back, with every device as before.
         LastChangeFailed = "last-change-failed",
+        /// It should have changed by itself, and a whole window has passed in which it could have.
+        Overdue = "overdue",
         /// The key is not known to be accepted by all its devices: not installed, or not checked.
         NotReady = "not-ready",
+        /// The time has come at which it changes by itself.
+        Due = "due",
         /// A live process changes it.
         Changing = "changing",
         /// It changes only when a person asks for it.
@@ -35,11 +40,13 @@ words! {
 
 impl CredentialState {
     /// All states, the worst first, as lists are sorted.
-    pub const WORST_FIRST: [Self; 8] = [
+    pub const WORST_FIRST: [Self; 10] = [
         Self::Interrupted,
         Self::PartlyChanged,
         Self::LastChangeFailed,
+        Self::Overdue,
         Self::NotReady,
+        Self::Due,
         Self::Changing,
         Self::OnRequest,
         Self::UpToDate,
@@ -54,9 +61,15 @@ impl CredentialState {
     /// The one word where several could be said.
     ///
     /// A change that is not ended comes before all else, because devices may hold two keys. Then a person's own decision:
-    /// of a disabled credential nothing is due. Then what keeps the next change from going well, and at last how it is
-    /// begun. A password is never changed, so it is disabled or up to date.
-    fn of(credential: &Credential, open: Option<ChangeState>, last: Option<ChangeState>, accepted: Accepted) -> Self {
+    /// of a disabled credential nothing is due. Then the worst of what keeps the next change from going well and of how late
+    /// it is, and at last how it is begun. A password is never changed, so it is disabled or up to date.
+    fn of(
+        credential: &Credential,
+        open: Option<ChangeState>,
+        last: Option<ChangeState>,
+        accepted: Accepted,
+        standing: Option<KeyStanding>,
+    ) -> Self {
         match open {
             Some(ChangeState::Running) => return Self::Changing,
             Some(ChangeState::Interrupted) => return Self::Interrupted,
@@ -69,8 +82,12 @@ impl CredentialState {
             Self::UpToDate
         } else if matches!(last, Some(ChangeState::Failed | ChangeState::RolledBack)) {
             Self::LastChangeFailed
+        } else if standing == Some(KeyStanding::Overdue) {
+            Self::Overdue
         } else if accepted == Accepted::NotByAll || credential.current_key().is_none() {
             Self::NotReady
+        } else if standing == Some(KeyStanding::Due) {
+            Self::Due
         } else if credential.automatic_change {
             Self::UpToDate
         } else {
@@ -158,15 +175,17 @@ impl States {
         Ok(states)
     }
 
-    pub(super) fn of(&self, credential: &Credential) -> CredentialState {
+    pub(super) fn of(&self, credential: &Credential, standing: Option<KeyStanding>) -> CredentialState {
         let id = credential.id;
         let accepted = if self.not_accepted.contains(&id) { Accepted::NotByAll } else { Accepted::ByAll };
-        CredentialState::of(credential, self.open.get(&id).copied(), self.last.get(&id).copied(), accepted)
+        CredentialState::of(credential, self.open.get(&id).copied(), self.last.get(&id).copied(), accepted, standing)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::catalogue::DeviceId;
     use crate::catalogue::key_version::{self, Happening};
@@ -174,7 +193,7 @@ mod tests {
     use crate::database::DatabaseError;
     use crate::device::{EditDevice, NewDevice};
     use crate::key::{Algorithm, PrivateKey};
-    use crate::keywheel::testing::keywheel;
+    use crate::keywheel::testing::{keywheel, with_parts};
     use crate::lock::{CredentialLock, Sharing};
 
     async fn key(keywheel: &Keywheel, name: &str, devices: &[DeviceId]) -> CredentialId {
@@ -213,9 +232,17 @@ mod tests {
 
     #[test]
     fn every_state_has_its_place_in_the_order() {
-        for word in
-            ["interrupted", "partly-changed", "last-change-failed", "not-ready", "changing", "on-request", "up-to-date"]
-        {
+        for word in [
+            "interrupted",
+            "partly-changed",
+            "last-change-failed",
+            "overdue",
+            "not-ready",
+            "due",
+            "changing",
+            "on-request",
+            "up-to-date",
+        ] {
             let state: CredentialState = word.parse().unwrap();
             assert!(state.place() < CredentialState::Disabled.place(), "{word} would stand behind what needs nothing");
         }
@@ -278,6 +305,35 @@ mod tests {
         let other = key(&keywheel, "other", &[device]).await;
         change(&keywheel, other, "install", "partly-changed");
         assert_eq!(state(&keywheel, other).await, CredentialState::PartlyChanged);
+    }
+
+    #[tokio::test]
+    async fn a_key_whose_time_has_come_is_due_and_then_overdue_but_not_before_what_is_worse() {
+        let (keywheel, _dir, _vault, clock) = with_parts();
+        let device = keywheel.add_device(NewDevice::new("web-1", "10.0.0.1")).await.unwrap().id;
+        let id = key(&keywheel, "deploy", &[device]).await;
+        note(&keywheel, id, device, Happening::Accepted);
+        let automatic = Some(Automatic { change: true, use_itself: true, auth_with: None });
+        let edit = EditCredential { automatic, ..EditCredential::default() };
+        keywheel.edit_credential(id, edit, Standing::Refuse).await.unwrap();
+        let days = |days: i64| SignedDuration::from_hours(24 * days);
+        let view = || async { keywheel.credential_view(id).await.unwrap() };
+        clock.pass(days(84));
+        assert_eq!(state(&keywheel, id).await, CredentialState::UpToDate);
+        assert_eq!(view().await.next_change_standing, Some(KeyStanding::Warning));
+        clock.pass(days(6));
+        assert_eq!(state(&keywheel, id).await, CredentialState::Due);
+        note(&keywheel, id, device, Happening::Refused);
+        assert_eq!(state(&keywheel, id).await, CredentialState::NotReady, "the change could not be made");
+        clock.pass(days(2));
+        assert_eq!(state(&keywheel, id).await, CredentialState::Overdue);
+        change(&keywheel, id, "rotate", "failed");
+        assert_eq!(state(&keywheel, id).await, CredentialState::LastChangeFailed);
+        assert_eq!(view().await.next_change_standing, Some(KeyStanding::Overdue), "how late it is would be hidden");
+        let disable = EditCredential { enabled: Some(false), ..EditCredential::default() };
+        keywheel.edit_credential(id, disable, Standing::Refuse).await.unwrap();
+        assert_eq!(state(&keywheel, id).await, CredentialState::Disabled);
+        assert_eq!(view().await.next_change, None, "a disabled key never changes by itself");
     }
 
     #[tokio::test]

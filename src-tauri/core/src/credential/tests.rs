@@ -509,7 +509,9 @@ async fn the_view_has_the_shape_of_the_command_line() {
             "original_device": "web-3", "devices": ["web-3", "web-1", "web-5"], "tags": [], "algorithm": "ed25519",
             "fingerprint": version.fingerprint().to_string(), "public_key": version.public_key.to_openssh(),
             "imported_from": null, "automatic_change": true, "authentication": "itself", "policy": "Standard",
-            "next_change": "2027-02-22T08:00:00.000Z", "status": "enabled", "state": "not-ready",
+            "maximum_age_days": 90, "next_change": "2027-02-22T08:00:00.000Z", "next_change_due": "2027-02-22T08:00:00.000Z",
+            "next_change_reason": { "kind": "age", "days": 90, "since": "2026-11-24T08:00:00.000Z" },
+            "next_change_standing": "up-to-date", "status": "enabled", "state": "not-ready",
             "key_created": "2026-11-24T08:00:00.000Z",
             "key_versions": [{
                 "version": 1, "state": "current", "fingerprint": version.fingerprint().to_string(),

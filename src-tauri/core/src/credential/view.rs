@@ -6,15 +6,16 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::state::{CredentialState, States};
+use super::upcoming::{Coming, Upcoming};
 use crate::catalogue::credential::{self, Authentication, Credential, Kind};
 use crate::catalogue::{
-    CatalogueError, CredentialId, DeviceId, KeyVersion, PersonId, Policy, PolicyId, VersionState, device, person,
-    policy,
+    CatalogueError, CredentialId, DeviceId, KeyVersion, PersonId, Policy, VersionState, device, person,
 };
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::key::Algorithm;
 use crate::keywheel::Keywheel;
+use crate::schedule::{Reason, Standing as KeyStanding};
 
 /// A credential as shells show it (cli.md, "JSON").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ts_rs::TS)]
@@ -49,8 +50,16 @@ pub struct CredentialView {
     pub authentication: AuthenticationView,
     /// The policy's name.
     pub policy: String,
-    /// When it changes by itself, in RFC 3339.
+    /// After how many days the policy has a key changed.
+    pub maximum_age_days: u32,
+    /// When it changes by itself, in RFC 3339; none: not by itself.
     pub next_change: Option<String>,
+    /// When that is due, before the policy's days and hours are looked at.
+    pub next_change_due: Option<String>,
+    /// Why then.
+    pub next_change_reason: Option<Reason>,
+    /// How the key stands towards its policy, whatever the state says.
+    pub next_change_standing: Option<KeyStanding>,
     /// Whether it is changed and used to authenticate.
     pub status: &'static str,
     /// How it stands.
@@ -101,21 +110,43 @@ impl From<&KeyVersion> for KeyVersionView {
     }
 }
 
+/// All that views are made of, read in a few queries for one credential or for all.
+pub(super) struct Views {
+    pub(super) names: Names,
+    states: States,
+    upcoming: Upcoming,
+}
+
+impl Views {
+    pub(super) fn read(keywheel: &Keywheel, conn: &Connection, only: Option<CredentialId>) -> Result<Self, Error> {
+        Ok(Self {
+            names: Names::read(conn)?,
+            states: States::read(keywheel, conn, only)?,
+            upcoming: Upcoming::read(keywheel, conn, only)?,
+        })
+    }
+
+    pub(super) fn of(&self, credential: Credential) -> CredentialView {
+        let coming = self.upcoming.of(&credential);
+        let state = self.states.of(&credential, coming.as_ref().map(|coming| coming.standing));
+        let policy = self.upcoming.policy(credential.policy);
+        self.names.view(credential, policy, state, coming)
+    }
+}
+
 /// The names of what credentials refer to.
 pub(super) struct Names {
     people: HashMap<PersonId, String>,
     devices: HashMap<DeviceId, String>,
     credentials: HashMap<CredentialId, String>,
-    policies: HashMap<PolicyId, Policy>,
 }
 
 impl Names {
-    pub(super) fn read(conn: &Connection) -> Result<Self, CatalogueError> {
+    fn read(conn: &Connection) -> Result<Self, CatalogueError> {
         Ok(Self {
             people: person::all(conn)?.into_iter().map(|person| (person.id, person.name)).collect(),
             devices: device::names(conn)?,
             credentials: credential::names(conn)?,
-            policies: policy::all(conn)?.into_iter().map(|policy| (policy.id, policy)).collect(),
         })
     }
 
@@ -123,14 +154,15 @@ impl Names {
         self.devices.get(&id).cloned().unwrap_or_default()
     }
 
-    pub(super) fn view(&self, credential: Credential, state: CredentialState) -> CredentialView {
+    fn view(
+        &self,
+        credential: Credential,
+        policy: Option<&Policy>,
+        state: CredentialState,
+        coming: Option<Coming>,
+    ) -> CredentialView {
         let device = |id: &DeviceId| self.device(*id);
         let current = credential.current_key();
-        let policy = self.policies.get(&credential.policy);
-        let next_change = match (current, policy) {
-            (Some(version), Some(policy)) if credential.automatic_change => Some(rfc3339(policy.due(version.created))),
-            _ => None,
-        };
         CredentialView {
             owner: credential.owner.and_then(|id| self.people.get(&id).cloned()),
             original_device: device(&credential.original_device),
@@ -145,7 +177,11 @@ impl Names {
                 }
             },
             policy: policy.map(|policy| policy.name.clone()).unwrap_or_default(),
-            next_change,
+            maximum_age_days: policy.map(|policy| policy.maximum_age_days).unwrap_or_default(),
+            next_change: coming.as_ref().map(|coming| rfc3339(coming.next.at)),
+            next_change_due: coming.as_ref().map(|coming| rfc3339(coming.next.due)),
+            next_change_standing: coming.as_ref().map(|coming| coming.standing),
+            next_change_reason: coming.map(|coming| coming.next.reason),
             state,
             key_created: current
                 .map(|version| version.created)
@@ -165,17 +201,11 @@ impl Names {
 }
 
 pub(super) fn all(keywheel: &Keywheel, conn: &Connection) -> Result<Vec<CredentialView>, Error> {
-    let names = Names::read(conn)?;
-    let states = States::read(keywheel, conn, None)?;
-    let view = |credential| {
-        let state = states.of(&credential);
-        names.view(credential, state)
-    };
-    Ok(credential::all(conn)?.into_iter().map(view).collect())
+    let views = Views::read(keywheel, conn, None)?;
+    Ok(credential::all(conn)?.into_iter().map(|credential| views.of(credential)).collect())
 }
 
 pub(super) fn one(keywheel: &Keywheel, conn: &Connection, id: CredentialId) -> Result<CredentialView, Error> {
     let credential = credential::by_id(conn, id)?;
-    let state = States::read(keywheel, conn, Some(id))?.of(&credential);
-    Ok(Names::read(conn)?.view(credential, state))
+    Ok(Views::read(keywheel, conn, Some(id))?.of(credential))
 }

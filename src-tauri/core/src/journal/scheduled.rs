@@ -6,7 +6,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Begin, ChangeId, ChangeReason, ChangeState, JournalError, change};
-use crate::{catalogue::CredentialId, clock::rfc3339, database::column, error::Report, rotation::Rotate};
+use crate::{
+    catalogue::CredentialId,
+    clock::rfc3339,
+    database::{DatabaseError, column},
+    error::Report,
+    rotation::Rotate,
+};
 
 /// Writes a change down that begins later.
 ///
@@ -137,7 +143,7 @@ pub struct Attempt {
 pub fn last_attempts(
     connection: &Connection,
     only: Option<CredentialId>,
-) -> Result<HashMap<CredentialId, Attempt>, JournalError> {
+) -> Result<HashMap<CredentialId, Attempt>, DatabaseError> {
     let mut statement = connection.prepare_cached(
         "SELECT change.credential, change.id, change.from_version, change.reason, change.series, change.attempt,
              first.started_at, ifnull(change.ended_at, change.started_at), max(change.place)

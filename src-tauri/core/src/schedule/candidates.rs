@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::due::{Automatic, Candidate, Left, Open, Request};
 use super::{Failed, KeyFacts};
-use crate::catalogue::{Credential, CredentialId, PolicyId, key_version, policy};
+use crate::catalogue::{CatalogueError, Credential, CredentialId, PolicyId, key_version, policy};
 use crate::error::Error;
 use crate::journal::scheduled::{self, Attempt};
 use crate::journal::{self, ChangeId, ChangeState, JournalError, Kind, change};
@@ -20,7 +20,7 @@ use crate::rotation::Strategy;
 pub(crate) fn key_facts(
     conn: &Connection,
     only: Option<CredentialId>,
-) -> Result<HashMap<CredentialId, KeyFacts>, Error> {
+) -> Result<HashMap<CredentialId, KeyFacts>, CatalogueError> {
     let attempts = scheduled::last_attempts(conn, only)?;
     let facts = key_version::current(conn, only)?.into_iter().map(|(id, current)| {
         // What another key could not be replaced by says nothing of this one.

@@ -32,8 +32,8 @@ fn service(tick: &Tick) -> String {
          Type=oneshot\n\
          ExecStart={command}\n\
          TimeoutStopSec=5min\n\
-         # The keyring may be locked, and a device away: that is told, and tried again.\n\
-         SuccessExitStatus=1 3 5\n"
+         # What is due waits for the keyring: that is no failure.\n\
+         SuccessExitStatus=5\n"
     )
 }
 

@@ -44,7 +44,18 @@ test("the worst state comes first, and a state is said in a word", async () => {
   expect(await screen.findByRole("row", { name: "backup" })).toHaveProperty("textContent", expect.stringContaining("Interrupted"));
   expect(names()).toEqual(["backup", "deploy", "root", "web"]);
   expect(screen.getByRole("columnheader", { name: "State" }).getAttribute("aria-sort")).toBe("ascending");
-  expect(screen.queryByText(/next change/i), "what is not computed yet is shown").toBeNull();
+});
+
+test("the next change is told with its reason, and none for what is changed on request", async () => {
+  const at = new Date(Date.now() + 3 * 86_400_000 + 60_000).toISOString();
+  const next_change_reason = { kind: "age" as const, days: 90, since: "2026-03-03T10:00:00Z" };
+  list([row({ id: 1, name: "web", state: "overdue", next_change: at, next_change_due: at, next_change_reason }), row({ id: 2 })]);
+  const due = await screen.findByRole("row", { name: "web" });
+  expect(within(due).getByText("in 3 days").getAttribute("title")).toContain("90 days after Mar 3, 2026");
+  expect(within(due).getByText("Overdue")).toBeTruthy();
+  expect(screen.getByRole("row", { name: "deploy" }).textContent).not.toContain("days after");
+  await userEvent.click(screen.getByRole("button", { name: "Next change" }));
+  expect(names()).toEqual(["web", "deploy"]);
 });
 
 test("a click on a column sorts by it", async () => {

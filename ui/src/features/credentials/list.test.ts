@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { dateOf } from "../../components/calendar";
 import { choices, fromQuery, isFiltered, NO_FILTERS, numbers, ORDERS, shown, type Filters } from "./list";
 import { row } from "./sample";
 
@@ -56,6 +57,26 @@ test("what a chart leads to is what its bar has counted", () => {
   expect(found({ age: "0-30" }), "a password has no key").toEqual([2]);
   expect(found({ algorithm: "rsa-3072" })).toEqual([1]);
   expect(fromQuery({ age: "7-9" }), "there is no such step").toBeNull();
+});
+
+test("what Overview and a policy lead to is what they have counted", () => {
+  const inDays = (count: number) => new Date(Date.now() + count * 86_400_000).toISOString();
+  const next = (id: number, days: number, standing: "up-to-date" | "due" | "overdue") =>
+    row({ id, next_change: inDays(days), next_change_standing: standing, policy_id: id });
+  const keys = [next(1, -9, "overdue"), next(2, -1, "due"), next(3, 6, "up-to-date"), next(4, 8, "up-to-date"), ana, password];
+  const found = (query: Record<string, string>) => shown(keys, fromQuery(query) ?? NO_FILTERS).map((each) => each.id);
+  expect(found({ due: "overdue" })).toEqual([1]);
+  expect(found({ due: "week" })).toEqual([2, 3]);
+  expect(found({ coming: dateOf(new Date()) }), "what is late changes today").toEqual([1, 2]);
+  expect(found({ coming: dateOf(inDays(8)) })).toEqual([4]);
+  expect(found({ policy: "3,4" })).toEqual([3, 4]);
+  expect(fromQuery({ due: "never", coming: "soon", policy: "Standard" })).toBeNull();
+});
+
+test("the next change sorts by time, and what is changed on request comes last", () => {
+  const at = (id: number, next_change: string | null) => row({ id, next_change });
+  const rows = [at(1, null), at(2, "2027-03-03T10:00:00.5Z"), at(3, "2027-03-03T10:00:00Z")];
+  expect(rows.sort(ORDERS.next).map((it) => it.id)).toEqual([3, 2, 1]);
 });
 
 test("an address sets the filters that it names, and only states that exist", () => {

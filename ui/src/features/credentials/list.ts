@@ -3,6 +3,7 @@ import { plain } from "../../app/search";
 import type { CredentialRow } from "../../generated/CredentialRow";
 import type { CredentialState } from "../../generated/CredentialState";
 import { AGES, ageOf } from "../overview/ages";
+import { comingDay, dueOf, DUES } from "../overview/due";
 import { place, STATES } from "./state";
 
 /** What is shown; in each list any of the chosen will do, and an empty one lets all through. */
@@ -18,9 +19,26 @@ export interface Filters {
   algorithms: string[];
   /** Steps of the chart of key ages: `31-90`. */
   ages: string[];
+  /** `overdue`, or `week` for due within seven days. */
+  dues: string[];
+  /** Days on which keys change by themselves: `2027-03-03`. */
+  comings: string[];
+  /** IDs of policies. */
+  policies: string[];
 }
 
-export const NO_FILTERS: Filters = { search: "", states: [], owners: [], tags: [], devices: [], algorithms: [], ages: [] };
+export const NO_FILTERS: Filters = {
+  search: "",
+  states: [],
+  owners: [],
+  tags: [],
+  devices: [],
+  algorithms: [],
+  ages: [],
+  dues: [],
+  comings: [],
+  policies: [],
+};
 
 /** Stands for "nobody" where an owner's ID would. */
 export const NOBODY = "none";
@@ -47,6 +65,9 @@ export function shown(rows: readonly CredentialRow[], filters: Filters): Credent
   const devices = new Set(filters.devices.map(Number));
   const algorithms = new Set(filters.algorithms);
   const ages = new Set(filters.ages);
+  const dues = new Set(filters.dues);
+  const comings = new Set(filters.comings);
+  const policies = new Set(filters.policies.map(Number));
   const now = new Date();
   return rows.filter(
     (row) =>
@@ -56,6 +77,9 @@ export function shown(rows: readonly CredentialRow[], filters: Filters): Credent
       (devices.size === 0 || row.device_ids.some((device) => devices.has(device))) &&
       (algorithms.size === 0 || (row.algorithm !== null && algorithms.has(row.algorithm))) &&
       (ages.size === 0 || (row.kind === "ssh-key" && row.key_created !== null && ages.has(ageOf(row.key_created, now).id))) &&
+      (dues.size === 0 || dues.has(dueOf(row, now) ?? "")) &&
+      (comings.size === 0 || comings.has(comingDay(row, now) ?? "")) &&
+      (policies.size === 0 || (row.kind === "ssh-key" && policies.has(row.policy_id))) &&
       words.every((word) => searched(row).includes(word)),
   );
 }
@@ -80,6 +104,9 @@ export function fromQuery(query: Record<string, string>): Filters | null {
     devices: list("device"),
     algorithms: list("algorithm"),
     ages: list("age").filter((age) => AGES.some((known) => known.id === age)),
+    dues: list("due").filter((due) => DUES.some((known) => known === due)),
+    comings: list("coming").filter((day) => /^\d{4}-\d{2}-\d{2}$/.test(day)),
+    policies: list("policy").filter((id) => /^\d+$/.test(id)),
   };
   return isFiltered(filters) ? filters : null;
 }
@@ -98,6 +125,7 @@ export function choices(rows: readonly CredentialRow[], nobody: string) {
   const tags = new Map<string, Choice>();
   const devices = new Map<number, Choice>();
   const algorithms = new Map<string, Choice>();
+  const policies = new Map<number, Choice>();
   const count = <Key>(map: Map<Key, Choice>, key: Key, label: string) => {
     const known = map.get(key);
     if (known === undefined) map.set(key, { value: String(key), label, count: 1 });
@@ -107,6 +135,7 @@ export function choices(rows: readonly CredentialRow[], nobody: string) {
     count(states, row.state, row.state);
     count(owners, row.owner_id === null ? NOBODY : String(row.owner_id), row.owner ?? nobody);
     if (row.algorithm !== null) count(algorithms, row.algorithm, row.algorithm);
+    if (row.kind === "ssh-key") count(policies, row.policy_id, row.policy);
     for (const tag of row.tags) count(tags, tag, tag);
     row.device_ids.forEach((id, index) => count(devices, id, row.devices[index] ?? String(id)));
   }
@@ -117,6 +146,7 @@ export function choices(rows: readonly CredentialRow[], nobody: string) {
     tags: byLabel(tags),
     devices: byLabel(devices),
     algorithms: byLabel(algorithms),
+    policies: byLabel(policies),
   };
 }
 
@@ -145,11 +175,17 @@ export const ORDERS = {
   algorithm: byText((row) => row.algorithm),
   // Ascending by age: the youngest first. Times are compared as times: zones and fractions may be written in more than one way.
   age: (a: CredentialRow, b: CredentialRow) => created(b) - created(a),
+  // What does not change by itself comes last.
+  next: (a: CredentialRow, b: CredentialRow) => next(a) - next(b) || compare(a.name, b.name),
   state: (a: CredentialRow, b: CredentialRow) => place(a.state) - place(b.state) || compare(a.name, b.name),
 };
 
 function created(row: CredentialRow): number {
   return row.key_created === null ? 0 : new Date(row.key_created).getTime();
+}
+
+function next(row: CredentialRow): number {
+  return row.next_change === null ? Number.MAX_VALUE : new Date(row.next_change).getTime();
 }
 
 /** The IDs of an address (`?ids=1,2,3`). */

@@ -1,9 +1,10 @@
 import { screen, waitFor } from "@testing-library/svelte";
 import { beforeEach, expect, test, vi } from "vitest";
 
+import type { Backend } from "../../backend/backend";
 import { catalogue as messages } from "../../messages/catalogue.svelte";
 import { button, catalogue, choose, combo, fill, openForm, saidAt, tab } from "./testing-form";
-import { credential, details, refusal } from "./testing";
+import { coming, credential, details, refusal } from "./testing";
 
 vi.mock("../devices/DeviceDialog.svelte", () => import("./StubDialog.svelte"));
 vi.mock("../people/PersonDialog.svelte", () => import("./StubDialog.svelte"));
@@ -142,6 +143,35 @@ test("the policy is Standard unless another is chosen", async () => {
   await choose(user, "Policy", "Nightly");
   await user.click(button("Save"));
   expect(saveCredential.mock.calls[0]?.[1].policy).toBe(4);
+});
+
+test("beside the policy stands the next change and why, for the form as it stands", async () => {
+  const comingChange = vi.fn<Backend["comingChange"]>((chosen) =>
+    Promise.resolve(chosen === 4 ? coming({ at: "2027-06-05T20:00:00Z" }) : coming()),
+  );
+  const { user } = await onTab(catalogue({ comingChange }).backend);
+  const next = () => screen.getByRole("group", { name: "Next change" }).textContent?.replace(/\s+/g, " ").trim();
+
+  expect(next()).toContain("On request only: automatic change is off.");
+  expect(comingChange).not.toHaveBeenCalled();
+  await user.click(change());
+  await waitFor(() => expect(next()).toContain("Jun 1, 2027"));
+  expect(next()).toContain("90 days after it is saved");
+  expect(comingChange).toHaveBeenLastCalledWith(1, null);
+  await choose(user, "Policy", "Nightly");
+  await waitFor(() => expect(next()).toContain("Jun 5, 2027"));
+  expect(next()).toContain("next allowed hour");
+  expect(comingChange).toHaveBeenLastCalledWith(4, null);
+});
+
+test("the next change of a saved credential counts from its key", async () => {
+  const comingChange = vi.fn<Backend["comingChange"]>(() => Promise.resolve(coming()));
+  const { user } = await onTab(catalogue({ comingChange }).backend, { id: 5 });
+  await user.click(change());
+  await waitFor(() =>
+    expect(screen.getByRole("group", { name: "Next change" }).textContent).toContain("90 days after Mar 3, 2027"),
+  );
+  expect(comingChange).toHaveBeenLastCalledWith(1, 5);
 });
 
 async function onTab(backend = catalogue().backend, props: Parameters<typeof openForm>[1] = {}) {

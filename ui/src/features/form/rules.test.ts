@@ -23,11 +23,12 @@ import {
   toForm,
   type Fields,
 } from "./rules";
+import { policy } from "../policies/sample";
 import { credential, details, device, person } from "./testing";
 
 const POLICIES = [
-  { id: 4, name: "Nightly" },
-  { id: 7, name: "Standard" },
+  policy(4, "Nightly"),
+  policy(7, "Standard"),
 ];
 
 function fields(more: Partial<Fields> = {}): Fields {
@@ -106,7 +107,7 @@ describe("the order of change", () => {
 describe("what the form begins with", () => {
   test("a new one is enabled, changes on request, and has the policy Standard", () => {
     expect(emptyFields("ssh-key", POLICIES)).toMatchObject({ enabled: true, policy: 7, automatic: { change: false } });
-    expect(presetPolicy([{ id: 4, name: "Nightly" }])).toBe(4);
+    expect(presetPolicy([policy(4, "Nightly")])).toBe(4);
     expect(presetPolicy([])).toBeNull();
   });
 

@@ -6,7 +6,7 @@ import type { CredentialKind } from "../../generated/CredentialKind";
 import type { CredentialRow } from "../../generated/CredentialRow";
 import type { FormSecret } from "../../generated/FormSecret";
 import type { PersonRow } from "../../generated/PersonRow";
-import type { PolicyChoice } from "../../generated/PolicyChoice";
+import type { PolicyView } from "../../generated/PolicyView";
 import type { Report } from "../../generated/Report";
 
 /** The algorithms that a key can be generated for, the default first. */
@@ -132,12 +132,12 @@ export function checkObstacle(fields: Fields, hasKey: boolean): CheckObstacle | 
 }
 
 /** The policy that a new credential begins with. */
-export function presetPolicy(policies: readonly PolicyChoice[]): number | null {
-  return (policies.find((policy) => policy.name === "Standard") ?? policies[0])?.id ?? null;
+export function presetPolicy(policies: readonly PolicyView[]): number | null {
+  return (policies.find((policy) => policy.standard) ?? policies[0])?.id ?? null;
 }
 
 /** An empty form. */
-export function emptyFields(kind: CredentialKind, policies: readonly PolicyChoice[]): Fields {
+export function emptyFields(kind: CredentialKind, policies: readonly PolicyView[]): Fields {
   return {
     name: "",
     username: "",

@@ -9,8 +9,9 @@ import { fakeBackend } from "../../backend/fake";
 import type { CredentialForm } from "../../generated/CredentialForm";
 import type { CredentialKind } from "../../generated/CredentialKind";
 import type { Standing } from "../../generated/Standing";
+import { policy } from "../policies/sample";
 import FormHost from "./FormHost.svelte";
-import { credential, details, device, draftKey, person } from "./testing";
+import { coming, credential, details, device, draftKey, person } from "./testing";
 
 /** A backend with three devices, two people and two credentials, which saves whatever it is given. */
 export function catalogue(calls: Partial<Backend> = {}) {
@@ -28,9 +29,10 @@ export function catalogue(calls: Partial<Backend> = {}) {
     credential: () => Promise.resolve(details(credential(5, "web"))),
     policies: () =>
       Promise.resolve([
-        { id: 4, name: "Nightly" },
-        { id: 1, name: "Standard" },
+        policy(4, "Nightly"),
+        policy(1, "Standard"),
       ]),
+    comingChange: () => Promise.resolve(coming()),
     generateKey: () => Promise.resolve(draftKey(11)),
     saveCredential,
     dropDraft,

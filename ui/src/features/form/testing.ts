@@ -1,5 +1,6 @@
 /** Credentials, devices and keys for the tests of the form. */
 import { BackendError } from "../../backend/backend";
+import type { Coming } from "../../generated/Coming";
 import type { CredentialDetails } from "../../generated/CredentialDetails";
 import type { CredentialRow } from "../../generated/CredentialRow";
 import type { DeviceRow } from "../../generated/DeviceRow";
@@ -50,7 +51,11 @@ export function credential(id: number, name: string, more: Partial<CredentialRow
     automatic_change: false,
     authentication: "itself",
     policy: "Standard",
+    maximum_age_days: 90,
     next_change: null,
+    next_change_due: null,
+    next_change_reason: null,
+    next_change_standing: null,
     status: "enabled",
     key_versions: [],
     state: "on-request",
@@ -93,6 +98,13 @@ export function draftKey(draft: number, more: Partial<DraftKey> = {}): DraftKey 
 
 export function refusal(code: string, more: Partial<Report> = {}): BackendError {
   return new BackendError({ code, message: `${code} happened.`, hint: `Mend ${code}.`, subject: null, ...more });
+}
+
+/** The change of a key that is ninety days old on the first of June. */
+export function coming(more: Partial<Coming> = {}): Coming {
+  const due = "2027-06-01T10:00:00Z";
+  const reason = { kind: "age" as const, days: 90, since: "2027-03-03T10:00:00Z" };
+  return { due, at: due, overdue_from: "2027-06-03T00:00:00Z", reason, standing: "up-to-date", ...more };
 }
 
 /** What the dialogs of the tests add: as a device, and as a person. */

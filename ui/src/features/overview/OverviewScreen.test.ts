@@ -169,6 +169,22 @@ test("every bar is a link that says what it counts", async () => {
   expect(names().slice(0, 3)).toEqual(["Até 30 dias: 1 chave", "31–90 dias: 1 chave", "91–180 dias: 0 chave"]);
 });
 
+test("the calendar of coming changes leads from each day to its keys", async () => {
+  const now = new Date(2026, 10, 24, 12);
+  const on = (day: number) => ({ next_change: new Date(2026, 11, day, 10).toISOString() });
+  const { container } = render(Charts, {
+    credentials: [credential(1, on(3)), credential(2, on(3)), credential(3, { next_change: null })],
+    changes: [],
+    now,
+  });
+  expect(screen.getByText("2 keys change by themselves within 6 weeks.")).toBeTruthy();
+  const calendar = within(screen.getByRole("table", { name: "Coming changes" }));
+  expect(calendar.getAllByRole("link").map((link) => [link.getAttribute("aria-label"), link.getAttribute("href")])).toEqual([
+    ["Dec 3: 2 keys", "#/credentials?coming=2026-12-03"],
+  ]);
+  expect((await axe.run(container, withoutContrast)).violations).toEqual([]);
+});
+
 test("charts of nothing say so", () => {
   render(Charts, { credentials: [], changes: [], now: new Date() });
   expect(screen.getAllByText("No credential has a key yet.").length).toBe(2);

@@ -60,6 +60,24 @@ test("several of a kind are one line that leads to the list of just these", () =
   ]);
 });
 
+test("keys that are overdue or due within seven days are told, whatever else their state says", () => {
+  const now = new Date("2026-11-24T12:00:00Z");
+  const due = (id: number, next_change: string, more: Partial<ReturnType<typeof credential>> = {}) =>
+    credential(id, { next_change, next_change_standing: "up-to-date", ...more });
+  const credentials = [
+    due(1, "2026-11-20T12:00:00Z", { next_change_standing: "overdue", state: "last-change-failed" }),
+    due(2, "2026-11-24T11:00:00Z", { next_change_standing: "due", state: "due" }),
+    due(3, "2026-12-01T12:00:00Z"),
+    due(4, "2026-12-01T12:00:01Z"),
+  ];
+  const lines = attention([], credentials, [], now);
+  expect(lines.map(({ trouble, count, href }) => [trouble, count, href])).toEqual([
+    ["failed", 1, "#/credentials/1"],
+    ["overdue", 1, "#/credentials/1"],
+    ["dueSoon", 2, "#/credentials?due=week"],
+  ]);
+});
+
 test("a failed change that a later one made good is history", () => {
   const changes = [change(1, { state: "failed" }), change(2, { state: "partly-changed" }), change(3)];
   expect(attention([], [credential(1)], changes)).toEqual([]);

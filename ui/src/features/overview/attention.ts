@@ -6,9 +6,10 @@ import type { ChangeView } from "../../generated/ChangeView";
 import type { CredentialRow } from "../../generated/CredentialRow";
 import type { CredentialState } from "../../generated/CredentialState";
 import type { DeviceRow } from "../../generated/DeviceRow";
+import { dueOf, type Due } from "./due";
 import { unpinned } from "./steps";
 
-export type Trouble = "interrupted" | "partly" | "failed" | "hostKeyChanged" | "notReady" | "unpinned";
+export type Trouble = "interrupted" | "partly" | "failed" | "overdue" | "hostKeyChanged" | "notReady" | "unpinned" | "dueSoon";
 
 /** A line of what needs attention. */
 export interface Attention {
@@ -26,8 +27,10 @@ export function attention(
   devices: readonly DeviceRow[],
   credentials: readonly CredentialRow[],
   changes: readonly ChangeView[],
+  now: Date = new Date(),
 ): Attention[] {
   const inState = (state: CredentialState) => credentials.filter((credential) => credential.state === state);
+  const due = (wanted: Due) => credentials.filter((credential) => dueOf(credential, now) === wanted);
   const latest = (credential: CredentialRow, state: ChangeState) => {
     const ids = changes
       .filter((change) => change.credential_id === credential.id && change.state === state)
@@ -52,6 +55,11 @@ export function attention(
       page: (credential) => latest(credential, "failed"),
       list: href("credentials", null, null, { state: "last-change-failed" }),
     }),
+    line("overdue", "danger", due("overdue"), {
+      name: (credential) => credential.name,
+      page: (credential) => href("credentials", credential.id),
+      list: href("credentials", null, null, { due: "overdue" }),
+    }),
     line("hostKeyChanged", "danger", changed, {
       name: (device) => device.name,
       page: (device) => href("devices", device.id),
@@ -66,6 +74,11 @@ export function attention(
       name: (device) => device.name,
       page: (device) => href("devices", device.id),
       list: href("devices", null, null, { state: "none", status: "enabled" }),
+    }),
+    line("dueSoon", "neutral", due("week"), {
+      name: (credential) => credential.name,
+      page: (credential) => href("credentials", credential.id),
+      list: href("credentials", null, null, { due: "week" }),
     }),
   ].filter((each) => each !== null);
 }

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 
 import { ageOf, AGES } from "./ages";
 import { algorithmName, algorithms, changesByWeek, keyAges, totals, WEEKS } from "./charts";
+import { comingDays } from "./coming";
 import { change, credential } from "./sample";
 import { lastWeeks, outcomeOf, weekOf } from "./weeks";
 
@@ -23,6 +24,26 @@ test.each([
   [-2, "0-30"],
 ])("a key made %d days ago is in the step %s", (days, step) => {
   expect(ageOf(daysAgo(days), now).id).toBe(step);
+});
+
+test("a key is too old by its own policy", () => {
+  const old = (days: number, maximum_age_days: number) => credential(1, { key_created: daysAgo(days), maximum_age_days });
+  expect(keyAges([old(31, 30), old(100, 365), old(91, 90)], now).old).toBe(2);
+});
+
+test("the calendar has whole weeks from this Monday on, and what is late stands today", () => {
+  const due = (id: number, next_change: string | null) => credential(id, { next_change });
+  const noon = new Date(2026, 10, 25, 12);
+  const days = comingDays(
+    [due(1, new Date(2026, 10, 20).toISOString()), due(2, new Date(2026, 11, 24, 23).toISOString()), due(3, null)],
+    noon,
+  );
+  expect([days[0]?.date, days.length, days.at(-1)?.date]).toEqual(["2026-11-23", 42, "2027-01-03"]);
+  expect(days.filter((day) => day.past).map((day) => day.date)).toEqual(["2026-11-23", "2026-11-24"]);
+  expect(days.filter((day) => day.count > 0).map((day) => [day.date, day.count, day.href])).toEqual([
+    ["2026-11-25", 1, "#/credentials?coming=2026-11-25"],
+    ["2026-12-24", 1, "#/credentials?coming=2026-12-24"],
+  ]);
 });
 
 test("the steps of age leave no day out and count none twice", () => {

@@ -8,9 +8,6 @@ import { lastWeeks, OUTCOMES, outcomeOf, weekOf, type ChangeOutcome } from "./we
 /** How many weeks are drawn. */
 export const WEEKS = 12;
 
-/** The age in days that the policy "Standard" lets a key have. */
-export const STANDARD_DAYS = 90;
-
 /** A bar: how many, and the list of just these. */
 export interface Bar<Key> {
   key: Key;
@@ -23,26 +20,25 @@ export interface KeyAges {
   bars: Bar<Age>[];
   /** How many keys there are. */
   all: number;
-  /** How many of them are older than the policy "Standard" lets them be. */
+  /** How many of them are older than their policies let them be. */
   old: number;
 }
 
 /** How old the current keys are; every step, the empty ones, too. */
 export function keyAges(credentials: readonly CredentialRow[], now: Date): KeyAges {
   // A password has an age, too, and is no key.
-  const made = credentials
-    .filter((credential) => credential.kind === "ssh-key")
-    .map((credential) => credential.key_created)
-    .filter((created) => created !== null);
-  const counts = counted(made.map((created) => ageOf(created, now).id));
+  const keys = credentials.flatMap(({ kind, key_created: made, maximum_age_days: most }) =>
+    kind === "ssh-key" && made !== null ? [{ made, most }] : [],
+  );
+  const counts = counted(keys.map((key) => ageOf(key.made, now).id));
   return {
     bars: AGES.map((age) => ({
       key: age,
       count: counts.get(age.id) ?? 0,
       href: href("credentials", null, null, { age: age.id }),
     })),
-    all: made.length,
-    old: made.filter((created) => daysOld(created, now) > STANDARD_DAYS).length,
+    all: keys.length,
+    old: keys.filter((key) => daysOld(key.made, now) > key.most).length,
   };
 }
 

@@ -38,7 +38,7 @@ export function proposalLines(proposals: Proposals, now: Date): Proposal[] {
       tone: "attention",
       what: t("overview.missed", { policy, count: credentials }),
       text: t("overview.missedText"),
-      href: href("settings"),
+      href: href("policies", policy_id),
     })),
   ];
 }

@@ -9,6 +9,7 @@ import errors from "./errors.json";
 import form from "./form.json";
 import overview from "./overview.json";
 import people from "./people.json";
+import policies from "./policies.json";
 import settings from "./settings.json";
 
-export default { app, audit, change, changes, components, credentials, devices, errors, form, overview, people, settings };
+export default { app, audit, change, changes, components, credentials, devices, errors, form, overview, people, policies, settings };

@@ -195,7 +195,7 @@ impl Year {
                 let age = SignedDuration::from_hours(i64::try_from(numbers.below(24 * 100)).unwrap());
                 let mut key = candidate(id, &(begin - age).to_string());
                 let policy = &mut key.automatic.as_mut().unwrap().policy;
-                policy.maximum_age_days = [1, 7, 30, 90][usize::try_from(numbers.below(4)).unwrap()];
+                policy.maximum_age_days = [7, 30, 90, 180][usize::try_from(numbers.below(4)).unwrap()];
                 (policy.from, policy.to) =
                     [(0, 0), (22 * 60, 4 * 60), (60, 150), (540, 1020)][usize::try_from(numbers.below(4)).unwrap()];
                 policy.days = [0b111_1111, 0b001_1111, 0b110_0000][usize::try_from(numbers.below(3)).unwrap()];
@@ -245,9 +245,9 @@ fn year(zone: &str, seed: u64, clock: impl Fn(Timestamp) -> Timestamp) -> Year {
     let (mut real, end) = (time("2026-01-01T00:00:00Z"), time("2027-01-01T00:00:00Z"));
     while real < end {
         year.tick(clock(real), real, &mut numbers);
-        let minutes = match numbers.below(400) {
+        let minutes = match numbers.below(4000) {
             0 => 60 * 24 * 3,
-            1..4 => 60 * 9,
+            1..12 => 60 * 9,
             _ => 10,
         };
         real += SignedDuration::from_mins(minutes);
