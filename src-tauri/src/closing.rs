@@ -37,7 +37,7 @@ pub(crate) async fn close<R: Runtime>(app: AppHandle<R>) {
     match decide(tray, desk.preferences().keep_in_tray, desk.running.any()) {
         Close::Hide => window::hide(&app),
         Close::Ask => ask(&app).await,
-        Close::End => app.exit(0),
+        Close::End => end(&app).await,
     }
 }
 
@@ -49,9 +49,19 @@ pub(crate) fn quit<R: Runtime>(app: &AppHandle<R>) {
             window::show(&app);
             ask(&app).await;
         } else {
-            app.exit(0);
+            end(&app).await;
         }
     });
+}
+
+/// Ends the program, when the user's programs after changes have ended; nobody has to look at the window meanwhile.
+pub(crate) async fn end<R: Runtime>(app: &AppHandle<R>) {
+    window::hide(app);
+    if let Ok(keywheel) = app.state::<Arc<Desk>>().keywheel() {
+        // What failed is in the audit and on the change's page.
+        keywheel.programs_ended().await;
+    }
+    app.exit(0);
 }
 
 async fn ask<R: Runtime>(app: &AppHandle<R>) {
@@ -67,7 +77,7 @@ async fn ask<R: Runtime>(app: &AppHandle<R>) {
 /// Stops the running changes after the devices in hand, and ends the program then.
 pub(crate) async fn stop_and_end<R: Runtime>(app: AppHandle<R>) {
     app.state::<Arc<Desk>>().running.stop_all().await;
-    app.exit(0);
+    end(&app).await;
 }
 
 /// Ends the program in order when the session or a person at a terminal asks; asked twice, it ends at once, and the changes

@@ -11,6 +11,7 @@ pub(crate) mod credentials;
 pub(crate) mod devices;
 pub(crate) mod keys;
 pub(crate) mod opening;
+pub(crate) mod overview;
 pub(crate) mod people;
 pub(crate) mod policies;
 pub(crate) mod reports;

@@ -1,6 +1,7 @@
 //! All that the commands work with: the opened data directory, and what this process remembers beside it.
 
 mod drafts;
+mod due;
 mod notices;
 mod preferences;
 mod retiring;
@@ -12,15 +13,17 @@ pub(crate) mod testing;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use keywheel_core::Keywheel;
 use keywheel_core::audit::Actor;
 use keywheel_core::clock::{Clock, SystemClock};
 use keywheel_core::error::Report;
+use keywheel_core::schedule::zone;
 use keywheel_core::vault::Vault;
+use keywheel_core::{Error, Keywheel};
 use tauri::ipc::Channel;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 pub(crate) use self::drafts::{Draft, Drafts};
+pub(crate) use self::due::start_due;
 pub(crate) use self::notices::{Notice, Notices};
 pub(crate) use self::preferences::{Language, Preferences};
 pub(crate) use self::retiring::retire;
@@ -133,8 +136,12 @@ impl Desk {
     /// Reads the settings that the shell goes by anew; where they can't be read, they stay.
     pub(crate) async fn read_preferences(&self) {
         let Ok(keywheel) = self.keywheel() else { return };
-        match keywheel.setting_views().await {
-            Ok(views) => *lock(&self.preferences) = Preferences::of(&views),
+        let read = async {
+            let paused = keywheel.settings().await?.pause.holds(keywheel.now(), &zone());
+            Ok::<_, Error>(Preferences::of(&keywheel.setting_views().await?, paused))
+        };
+        match read.await {
+            Ok(preferences) => *lock(&self.preferences) = preferences,
             Err(error) => tracing::warn!(%error, "the settings could not be read"),
         }
     }

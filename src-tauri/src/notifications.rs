@@ -1,4 +1,4 @@
-//! What the desktop is told of changes: the tray's menu, and a notification when one ends.
+//! What the desktop is told of changes: the tray's menu, and a notification when one ends or the program after it fails.
 
 use std::sync::Arc;
 
@@ -22,9 +22,30 @@ pub(crate) async fn tell<R: Runtime>(app: AppHandle<R>, mut happened: UnboundedR
                 if preferences.notifications {
                     show(&app, &words::ended(preferences.language, &credential, outcome));
                 }
+                tauri::async_runtime::spawn(tell_programs(app.clone()));
+            }
+            Happened::NotBegun | Happened::WaitsNoLonger => desk.notices.tell(Notice::Catalogue),
+            Happened::Waits => {
+                desk.notices.tell(Notice::Catalogue);
+                let preferences = desk.preferences();
+                if preferences.notifications {
+                    show(&app, words::waits(preferences.language));
+                }
             }
         }
         tray::tell(&app);
+    }
+}
+
+/// Tells what came of the programs after changes, when they have ended.
+async fn tell_programs<R: Runtime>(app: AppHandle<R>) {
+    let desk = app.state::<Arc<Desk>>();
+    let Ok(keywheel) = desk.keywheel() else { return };
+    let failed = keywheel.programs_ended().await;
+    desk.notices.tell(Notice::Catalogue);
+    let preferences = desk.preferences();
+    if preferences.notifications && !failed.is_empty() {
+        show(&app, words::program_failed(preferences.language));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The icon in the tray: open, what goes on, quit.
+//! The icon in the tray: open, what goes on, pause, quit.
 
 pub(crate) mod words;
 
@@ -10,11 +10,12 @@ use tauri::{AppHandle, Manager, Runtime};
 use tokio::sync::oneshot;
 
 use crate::closing;
-use crate::desk::{Desk, Notice, lock};
+use crate::desk::{Desk, Notice, Preferences, lock};
 use crate::window;
 
 const OPEN: &str = "open";
 const STATE: &str = "state";
+const PAUSE: &str = "pause";
 const QUIT: &str = "quit";
 
 /// The icon, once there is one.
@@ -31,6 +32,7 @@ struct Icon<R: Runtime> {
     _icon: TrayIcon<R>,
     open: MenuItem<R>,
     state: MenuItem<R>,
+    pause: MenuItem<R>,
     quit: MenuItem<R>,
 }
 
@@ -63,18 +65,20 @@ fn make<R: Runtime>(app: &AppHandle<R>) -> tauri::Result<()> {
         return Ok(());
     }
     let desk = app.state::<Arc<Desk>>();
-    let language = desk.preferences().language;
+    let preferences = desk.preferences();
+    let language = preferences.language;
     let entry = |id, text: &str| MenuItem::with_id(app, id, text, true, None::<&str>);
     let open = entry(OPEN, words::open(language))?;
-    let state = entry(STATE, &words::state(language, &desk.running.progress()))?;
+    let state = entry(STATE, &words::state(language, &desk.running.progress(), desk.running.waits_for_keyring()))?;
+    let pause = entry(PAUSE, words::pause(language, preferences.paused))?;
     let quit = entry(QUIT, words::quit(language))?;
-    let menu = Menu::with_items(app, &[&open, &state, &quit])?;
+    let menu = Menu::with_items(app, &[&open, &state, &pause, &quit])?;
     let mut builder = TrayIconBuilder::with_id("keywheel").tooltip("Keywheel").menu(&menu);
     if let Some(picture) = app.default_window_icon() {
         builder = builder.icon(picture.clone());
     }
     let made = builder.on_menu_event(|app, event| chosen(app, event.id().as_ref())).build(app)?;
-    *icon = Some(Icon { _icon: made, open, state, quit });
+    *icon = Some(Icon { _icon: made, open, state, pause, quit });
     Ok(())
 }
 
@@ -90,15 +94,32 @@ fn chosen<R: Runtime>(app: &AppHandle<R>, entry: &str) {
             let change = desk.running.progress().first().map(|running| running.change);
             desk.notices.tell(Notice::Show { change });
         }
+        PAUSE => turn_pause(app),
         QUIT => closing::quit(app),
         _ => {}
     }
 }
 
+/// Pauses automatic changes until a person lets them go on, or lets them go on.
+fn turn_pause<R: Runtime>(app: &AppHandle<R>) {
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        let desk = app.state::<Arc<Desk>>();
+        let Ok(keywheel) = desk.keywheel() else { return };
+        let value = if desk.preferences().paused { "off" } else { "on" };
+        if let Err(report) = desk.changed(keywheel.set_setting("pause-automatic-changes", value).await) {
+            tracing::warn!(code = %report.code, "automatic changes could not be paused, or let go on");
+        }
+        desk.read_preferences().await;
+        tell(&app);
+    });
+}
+
 /// Writes into the menu what goes on now, in the language that is set.
 pub(crate) fn tell<R: Runtime>(app: &AppHandle<R>) {
     let desk = app.state::<Arc<Desk>>();
-    let (language, running) = (desk.preferences().language, desk.running.progress());
+    let Preferences { language, paused, .. } = desk.preferences();
+    let (running, waits) = (desk.running.progress(), desk.running.waits_for_keyring());
     let this = app.clone();
     // The main thread may hold the icon while it is made, so only the main thread takes it.
     let asked = app.run_on_main_thread(move || {
@@ -111,7 +132,8 @@ pub(crate) fn tell<R: Runtime>(app: &AppHandle<R>) {
         };
         let written = [
             write(&icon.open, words::open(language)),
-            write(&icon.state, &words::state(language, &running)),
+            write(&icon.state, &words::state(language, &running, waits)),
+            write(&icon.pause, words::pause(language, paused)),
             write(&icon.quit, words::quit(language)),
         ];
         for error in written.into_iter().filter_map(Result::err) {

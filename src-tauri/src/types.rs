@@ -39,6 +39,7 @@ fn write_types(to: &Path) {
         commands::audit::Exported,
         commands::reports::ProofVerified,
         commands::backup::ChosenBackup,
+        commands::overview::Proposals,
         Notice,
         keywheel_core::person::NewPerson,
         keywheel_core::person::PersonRow,

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keywheel_core::data_dir::default_data_dir;
 use keywheel_core::error::{Explain, Sentences};
 use tauri::{App, AppHandle, Context, Manager, RunEvent, Runtime, WebviewUrl, WebviewWindowBuilder, WindowEvent};
 
 use crate::arguments::Arguments;
-use crate::desk::{Desk, Happened, Notice, retire};
+use crate::desk::{Desk, Happened, Notice, retire, start_due};
 use crate::keyring::Keyring;
 use crate::place::Place;
 use crate::tray::{self, Tray};
@@ -192,6 +193,9 @@ fn start(app: &AppHandle, happened: tokio::sync::mpsc::UnboundedReceiver<Happene
     tauri::async_runtime::spawn(closing::on_signals(app.clone()));
     tauri::async_runtime::spawn(notifications::tell(app.clone(), happened));
     tauri::async_runtime::spawn(retire(Arc::clone(&desk)));
+    // Whoever drives the window waits for it.
+    let period = Duration::from_secs(if under_automation() { 1 } else { 60 });
+    tauri::async_runtime::spawn(start_due(app.clone(), period));
     let app = app.clone();
     tauri::async_runtime::spawn(async move {
         desk.read_preferences().await;

@@ -11,6 +11,9 @@
 #[path = "all/accounts.rs"]
 mod accounts;
 #[cfg(target_os = "linux")]
+#[path = "all/after_change.rs"]
+mod after_change;
+#[cfg(target_os = "linux")]
 #[path = "all/anchor.rs"]
 mod anchor;
 #[path = "all/authorized_keys.rs"]

@@ -9,6 +9,8 @@
     reason = "all of this file is a test, but clippy takes only the functions marked as tests for it"
 )]
 
+#[path = "window/automatic.rs"]
+mod automatic;
 #[path = "window/boundary.rs"]
 mod boundary;
 #[path = "window/change.rs"]

@@ -199,6 +199,12 @@ fn text(details: &ChangeDetails) -> String {
     if let Some(error) = &details.error {
         text.push_str(&reported("cause", error));
     }
+    if let Some(run) = &details.program {
+        match &run.error {
+            None => text.push_str(&format!("\nThe program {} ran after it.\n", run.program)),
+            Some(error) => text.push_str(&reported("program after it", error)),
+        }
+    }
     if !details.possible.is_empty() {
         text.push_str(&format!("\nPossible now: {}.\n", next_steps(change.id, &details.possible)));
     }

@@ -12,6 +12,7 @@ mod error;
 mod output;
 mod person;
 mod policy;
+mod programs;
 mod progress;
 mod prompt;
 mod report;
@@ -39,12 +40,14 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(source) => return shell.end(Err(error::ShellError::Runtime { source }.into())).into(),
     };
-    let done = runtime.block_on(async {
-        let done = run(&shell, arguments.command).await;
+    let done = runtime.block_on(run(&shell, arguments.command));
+    let ending = shell.end(done);
+    // All is told; a program that takes its time holds up nothing but this process.
+    runtime.block_on(async {
+        programs::wait(&shell).await;
         shell.anchor().await;
-        done
     });
-    shell.end(done).into()
+    ending.into()
 }
 
 async fn run(shell: &Shell, command: Command) -> Result<Ending, Failure> {

@@ -85,11 +85,12 @@ fn told(what: &str, written: &ReportFile) -> String {
 
 fn text(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Right { change, credential, outcome, written, row, gone_on } => {
+        Verdict::Right { change, credential, outcome, written, row, anchored, gone_on } => {
+            let vouched = if *anchored { "" } else { " The keyring does not vouch for that row yet." };
             let since = if *gone_on { " The change has gone on since." } else { "" };
             format!(
                 "The proof is right: change {change} of {credential} was {outcome} on {written}, as row {row} of the audit \
-                 says.{since}"
+                 says.{vouched}{since}"
             )
         }
         Verdict::Altered { change, first: Difference { at, proof, recorded } } => {
@@ -108,6 +109,9 @@ fn text(verdict: &Verdict) -> String {
         Verdict::NoSuchChange { change } => format!("The proof is of change {change}, which this vault does not have."),
         Verdict::ChainBroken { first: BadRow::Changed { id } } => {
             format!("The audit proves nothing: its row {id} is not as it was written.")
+        }
+        Verdict::ChainBroken { first: BadRow::Rewritten { id } } => {
+            format!("The audit proves nothing: up to its row {id} it is not the one that was anchored in the keyring.")
         }
         Verdict::ChainBroken { first: BadRow::Missing { id } } => {
             format!("The audit proves nothing: its row {id} is missing.")

@@ -73,6 +73,11 @@ impl Shell {
         Ok(self.opened.get_or_init(|| keywheel).clone())
     }
 
+    /// The data directory, if the command opened it.
+    pub(crate) fn opened(&self) -> Option<&Keywheel> {
+        self.opened.get()
+    }
+
     /// Anchors what the command wrote into the audit.
     pub(crate) async fn anchor(&self) {
         if let Some(keywheel) = self.opened.get() {

@@ -155,6 +155,7 @@ pub fn sentences() -> Sentences {
     all.of::<Error>();
     all.of::<crate::remote::files::FileError>();
     all.of::<crate::rotation::Problem>();
+    all.of::<crate::after_change::ProgramError>();
     all
 }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicI64;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction};
 
+use crate::after_change::Programs;
 use crate::audit::{self, Action, Actor, Anchor};
 use crate::catalogue::{CatalogueError, policy};
 use crate::clock::Clock;
@@ -27,6 +28,7 @@ pub struct Keywheel {
     actor: Actor,
     /// The audit's last row when this was opened, or when it was anchored since.
     pub(crate) anchored_until: Arc<AtomicI64>,
+    programs: Programs,
 }
 
 impl Keywheel {
@@ -57,7 +59,7 @@ impl Keywheel {
             database.write(|tx| policy::make_standard(tx, clock.now()))?;
         }
         let anchored_until = Arc::new(AtomicI64::new(end.map_or(0, |end| end.row)));
-        Ok(Self { database, vault, clock, actor, anchored_until })
+        Ok(Self { database, vault, clock, actor, anchored_until, programs: Programs::default() })
     }
 
     /// The database.
@@ -78,6 +80,11 @@ impl Keywheel {
     /// Who acts.
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// The programs that run after changes.
+    pub(crate) fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// The time now.

@@ -16,10 +16,12 @@
 //! - [`remote`]: SSH: connect, ask, run; the shell and the SFTP way to a file
 //! - [`report`]: proofs of changes, and how all keys stand, for others
 //! - [`rotation`]: what to do next, and doing it
+//! - [`after_change`]: the user's program that is run after each change
 //! - [`schedule`]: when a key changes by itself; pure
 //! - [`timer`]: the system's own timer
 //! - [`process`]: what a process that holds secrets must not leak
 
+pub mod after_change;
 pub mod audit;
 pub mod authorized_keys;
 pub mod backup;

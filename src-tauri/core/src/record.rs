@@ -42,12 +42,27 @@ impl Keywheel {
     /// # Errors
     /// The database's own failure; a keyring that can't be asked is a part of the answer.
     pub async fn verify_audit(&self) -> Result<Verdict, Error> {
-        let kept = match self.audit_anchor().await {
+        let kept = self.kept_anchor().await;
+        self.database().run_read(move |conn| Ok(audit::verify(conn, &kept)?)).await
+    }
+
+    /// What the keyring says of the audit's anchor; asked before the rows are read, since it only moves on.
+    pub(crate) async fn kept_anchor(&self) -> Kept {
+        match self.audit_anchor().await {
             Ok(Some(anchor)) => Kept::Anchor(anchor),
             Ok(None) => Kept::Nothing,
             Err(error) => Kept::Unread(Report::of(&error)),
-        };
-        self.database().run_read(move |conn| Ok(audit::verify(conn, &kept)?)).await
+        }
+    }
+
+    /// Reads the anchor that the keyring holds for a vault, which may be another than this one.
+    pub(crate) async fn anchor_of(&self, vault: &str) -> Result<Option<Anchor>, VaultError> {
+        read_anchor(self.vault().as_ref(), &AnchorName::new(vault)).await
+    }
+
+    /// The audit is another one since a backup took its place, and is to be anchored whatever was anchored before.
+    pub(crate) fn forget_what_is_anchored(&self) {
+        self.anchored_until.store(0, Ordering::Relaxed);
     }
 
     /// Reads the anchor that the keyring holds; none if no row was ever anchored.
@@ -112,7 +127,7 @@ impl Keywheel {
     }
 
     fn anchor_name(&self) -> AnchorName {
-        AnchorName::new(self.database().vault_id())
+        AnchorName::new(&self.database().vault_id())
     }
 
     /// Writes the whole audit to a new file with mode 0600; that it was exported is its next row.

@@ -183,8 +183,8 @@ impl Keywheel {
     /// # Errors
     /// The bytes are no proof; the database's own failure.
     pub async fn verify_proof(&self, bytes: Vec<u8>) -> Result<Verdict, Error> {
-        let this = self.clone();
-        self.database().run_read(move |conn| verify::verify(&this, conn, &bytes)).await
+        let (this, kept) = (self.clone(), self.kept_anchor().await);
+        self.database().run_read(move |conn| verify::verify(&this, conn, &kept, &bytes)).await
     }
 
     /// Writes the file with its audit row. Whatever takes long is done before, so that nobody waits for the database.

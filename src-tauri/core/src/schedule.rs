@@ -7,6 +7,7 @@ pub(crate) mod candidates;
 mod civil;
 pub mod due;
 mod error;
+pub mod missed;
 mod simulation;
 pub mod time;
 mod window;

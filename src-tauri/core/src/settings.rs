@@ -1,10 +1,13 @@
 //! What can be done with settings.
 
+use std::path::Path;
+
 use serde::Serialize;
 use serde_json::json;
 
+use crate::after_change;
 use crate::audit::Action;
-use crate::catalogue::setting::{self, SETTINGS, Setting, Settings};
+use crate::catalogue::setting::{self, Allowed, SETTINGS, Setting, Settings};
 use crate::catalogue::words;
 use crate::error::{Error, Explain};
 use crate::keywheel::Keywheel;
@@ -72,6 +75,9 @@ impl Keywheel {
             let setting = Setting::named(&name)?;
             let before = setting::value(tx, setting)?;
             let checked = setting.check(&value)?;
+            if setting.allowed == Allowed::Program && !checked.is_empty() {
+                after_change::refuse_unfit(Path::new(&checked))?;
+            }
             setting::set(tx, setting, &checked)?;
             action.idle = checked == before;
             action.detail = json!({ "value": checked, "before": before });

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use keywheel_core::Keywheel;
+use keywheel_core::after_change::ProgramRun;
 use keywheel_core::catalogue::{CredentialId, DeviceId};
+use keywheel_core::clock::Timestamp;
 use keywheel_core::error::Report;
 use keywheel_core::journal::{ChangeId, Kind};
 use keywheel_core::key::{Algorithm, Fingerprint};
@@ -88,6 +90,8 @@ pub(crate) struct ChangePage {
     pub(crate) undo_until: Option<String>,
     /// The file that holds the key that was left.
     pub(crate) imported_from: Option<String>,
+    /// What came of the program after it.
+    pub(crate) program: Option<ProgramRun>,
     /// Whether this process runs it.
     pub(crate) here: bool,
     /// What it has told in this process.
@@ -102,15 +106,7 @@ pub(crate) async fn begin_change(desk: State<'_, Arc<Desk>>, request: ChangeRequ
     let connect_with = request.connect_with.to_core(&keywheel).await?;
     match request.kind {
         Kind::Rotate => {
-            let rotate = Rotate {
-                credential,
-                connect_with,
-                algorithm: request.algorithm,
-                strategy: request.strategy,
-                on_failure: request.on_failure,
-                at_once: request.at_once,
-                leave_out: request.leave_out,
-            };
+            let rotate = rotate_of(request, credential, connect_with);
             desk.running.begin(|watch| async move { keywheel.rotate(&rotate, watch).await }).await
         }
         Kind::Install => {
@@ -134,12 +130,40 @@ pub(crate) async fn begin_change(desk: State<'_, Arc<Desk>>, request: ChangeRequ
     }
 }
 
+/// Asks for a key change at a time; answers the ID of the change that waits for it.
+#[tauri::command]
+pub(crate) async fn request_change(
+    desk: State<'_, Arc<Desk>>,
+    request: ChangeRequest,
+    at: Timestamp,
+) -> Answer<ChangeId> {
+    let keywheel = desk.keywheel()?;
+    if request.kind != Kind::Rotate {
+        return Err(report(DeskError::DraftUnfit));
+    }
+    let credential = keywheel.credential(request.credential).await.map_err(report)?.name;
+    let connect_with = request.connect_with.to_core(&keywheel).await?;
+    desk.changed(keywheel.request_change(rotate_of(request, credential, connect_with), at).await)
+}
+
+fn rotate_of(request: ChangeRequest, credential: String, connect_with: ConnectWith) -> Rotate {
+    Rotate {
+        credential,
+        connect_with,
+        algorithm: request.algorithm,
+        strategy: request.strategy,
+        on_failure: request.on_failure,
+        at_once: request.at_once,
+        leave_out: request.leave_out,
+    }
+}
+
 /// Goes on with a change, or takes one back that waits; answers the ID of the change that now runs.
 #[tauri::command]
 pub(crate) async fn step_change(desk: State<'_, Arc<Desk>>, id: ChangeId, step: Step) -> Answer<ChangeId> {
     let keywheel = desk.keywheel()?;
     if step == Step::Cancel {
-        keywheel.cancel_scheduled(id).await.map_err(report)?;
+        desk.changed(keywheel.cancel_scheduled(id).await)?;
         return Ok(id);
     }
     desk.running
@@ -201,6 +225,7 @@ pub(crate) async fn change(desk: State<'_, Arc<Desk>>, id: ChangeId) -> Answer<C
         possible,
         undo_until,
         imported_from,
+        program,
         ..
     } = details;
     Ok(ChangePage {
@@ -212,6 +237,7 @@ pub(crate) async fn change(desk: State<'_, Arc<Desk>>, id: ChangeId) -> Answer<C
         possible,
         undo_until,
         imported_from,
+        program,
         here,
         events,
     })

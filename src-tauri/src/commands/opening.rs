@@ -10,9 +10,9 @@ use tauri::{AppHandle, Runtime, State};
 use ts_rs::TS;
 
 use super::off_thread;
-use crate::clipboard;
 use crate::desk::{Desk, Notice};
 use crate::error::{Answer, report};
+use crate::{clipboard, closing};
 
 /// What runs, where its data lies, and why the data can't be used if so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
@@ -69,6 +69,6 @@ pub(crate) async fn copy(text: String) -> Answer<()> {
 #[tauri::command]
 pub(crate) async fn stop_and_close<R: Runtime>(app: AppHandle<R>, desk: State<'_, Arc<Desk>>) -> Answer<()> {
     desk.running.stop_all().await;
-    app.exit(0);
+    closing::end(&app).await;
     Ok(())
 }

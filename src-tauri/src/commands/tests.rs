@@ -259,6 +259,7 @@ async fn no_answer_holds_a_private_key_or_a_password() {
     answers.push(json(devices::devices(desk()).await.unwrap()));
     answers.push(json(settings::settings(desk()).await.unwrap()));
     answers.push(json(backup::backup_standing(desk()).await.unwrap()));
+    answers.push(json(overview::proposals(desk()).await.unwrap()));
     let all = Page { limit: 1000, ..Page::default() };
     answers.push(json(audit::audit(desk(), all).await.unwrap()));
     answers.append(&mut heard.lock().unwrap());

@@ -30,6 +30,8 @@ pub(crate) struct Preferences {
     pub(crate) keep_in_tray: bool,
     /// "Notifications".
     pub(crate) notifications: bool,
+    /// Whether automatic changes are paused today.
+    pub(crate) paused: bool,
     /// "Language"; the system's where none is set.
     pub(crate) language: Language,
 }
@@ -37,17 +39,18 @@ pub(crate) struct Preferences {
 impl Default for Preferences {
     /// What holds until the settings can be read.
     fn default() -> Self {
-        Self { keep_in_tray: true, notifications: true, language: Language::of_system() }
+        Self { keep_in_tray: true, notifications: true, paused: false, language: Language::of_system() }
     }
 }
 
 impl Preferences {
-    /// Picks them out of all settings.
-    pub(crate) fn of(views: &[SettingView]) -> Self {
+    /// Picks them out of all settings; whether automatic changes are paused, the core knows.
+    pub(crate) fn of(views: &[SettingView], paused: bool) -> Self {
         let value = |name: &str| views.iter().find(|view| view.name == name).map(|view| view.value.as_str());
         Self {
             keep_in_tray: value("keep-running-in-tray") != Some("off"),
             notifications: value("notifications") != Some("off"),
+            paused,
             language: match value("language") {
                 None | Some("system") => Language::of_system(),
                 Some(locale) => Language::of(locale),
@@ -66,11 +69,18 @@ mod tests {
         let table = Table::laid();
         let before = table.desk.preferences();
         assert!(before.keep_in_tray && before.notifications);
-        for (name, value) in [("keep-running-in-tray", "off"), ("notifications", "off"), ("language", "pt-BR")] {
+        assert!(!before.paused);
+        for (name, value) in [
+            ("keep-running-in-tray", "off"),
+            ("notifications", "off"),
+            ("language", "pt-BR"),
+            ("pause-automatic-changes", "on"),
+        ] {
             table.keywheel().set_setting(name, value).await.unwrap();
         }
         table.desk.read_preferences().await;
-        let expected = Preferences { keep_in_tray: false, notifications: false, language: Language::Portuguese };
+        let expected =
+            Preferences { keep_in_tray: false, notifications: false, paused: true, language: Language::Portuguese };
         assert_eq!(table.desk.preferences(), expected, "a setting would have no effect");
     }
 

@@ -30,6 +30,12 @@ pub(crate) enum Happened {
         /// How; none where it was broken off without a word about it.
         outcome: Option<Outcome>,
     },
+    /// What was due has not begun; whoever lists changes asks again.
+    NotBegun,
+    /// What is due waits for the keyring from now on.
+    Waits,
+    /// It waits no longer.
+    WaitsNoLonger,
 }
 
 /// A change as the tray tells of it.
@@ -64,6 +70,8 @@ pub(crate) struct Running {
     outside: UnboundedSender<Happened>,
     /// How many run or are being begun; those who wait for the end watch it.
     count: Arc<watch::Sender<usize>>,
+    /// Whether something is due that waits for the keyring.
+    waits: Arc<watch::Sender<bool>>,
 }
 
 #[derive(Default)]
@@ -77,7 +85,8 @@ impl Running {
     /// Nothing runs yet. What happens is told to the receiver, too.
     pub(crate) fn new() -> (Self, UnboundedReceiver<Happened>) {
         let (outside, happened) = unbounded_channel();
-        let running = Self { runs: Arc::default(), outside, count: Arc::new(watch::channel(0).0) };
+        let (count, waits) = (Arc::new(watch::channel(0).0), Arc::new(watch::channel(false).0));
+        let running = Self { runs: Arc::default(), outside, count, waits };
         (running, happened)
     }
 
@@ -185,6 +194,27 @@ impl Running {
         if let Some((credential, outcome)) = ended {
             let _ = self.outside.send(Happened::Ended { credential, outcome });
         }
+    }
+
+    /// Tells that a change which was due has not begun; where that is its own failure, as one that failed.
+    pub(crate) fn not_begun(&self, credential: String, failed: bool) {
+        let happened = match failed {
+            true => Happened::Ended { credential, outcome: Some(Outcome::Failed) },
+            false => Happened::NotBegun,
+        };
+        let _ = self.outside.send(happened);
+    }
+
+    /// Notes whether something is due that waits for the keyring; tells it when that changes, so once for each time it is locked.
+    pub(crate) fn wait_for_keyring(&self, waits: bool) {
+        if self.waits.send_replace(waits) != waits {
+            let _ = self.outside.send(if waits { Happened::Waits } else { Happened::WaitsNoLonger });
+        }
+    }
+
+    /// Whether something is due that waits for the keyring.
+    pub(crate) fn waits_for_keyring(&self) -> bool {
+        *self.waits.borrow()
     }
 
     /// Asks a change to finish the device in hand and to leave the rest for later.

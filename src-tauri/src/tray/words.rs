@@ -20,9 +20,33 @@ pub(crate) fn quit(language: Language) -> &'static str {
     }
 }
 
-/// What goes on: one change by name, more by number.
-pub(crate) fn state(language: Language, running: &[Progress]) -> String {
+/// The menu's entry that pauses automatic changes, or lets them go on.
+pub(crate) fn pause(language: Language, paused: bool) -> &'static str {
+    match (language, paused) {
+        (Language::English, false) => "Pause automatic changes",
+        (Language::English, true) => "Go on with automatic changes",
+        (Language::Portuguese, false) => "Pausar trocas automáticas",
+        (Language::Portuguese, true) => "Continuar as trocas automáticas",
+    }
+}
+
+/// A notification's text where something is due and the keyring is locked.
+pub(crate) fn waits(language: Language) -> &'static str {
+    match language {
+        Language::English => {
+            "A key change is due and waits for the keyring. It begins by itself when the keyring is unlocked."
+        }
+        Language::Portuguese => {
+            "Há uma troca de chave pendente que espera pelo chaveiro. Ela começa sozinha quando ele for desbloqueado."
+        }
+    }
+}
+
+/// What goes on: one change by name, more by number; that something waits, where nothing goes on.
+pub(crate) fn state(language: Language, running: &[Progress], waits: bool) -> String {
     match (language, running) {
+        (Language::English, []) if waits => "Waits for the keyring".to_owned(),
+        (Language::Portuguese, []) if waits => "Espera pelo chaveiro".to_owned(),
         (Language::English, []) => "Nothing is running".to_owned(),
         (Language::Portuguese, []) => "Nada em execução".to_owned(),
         (Language::English, [one]) => format!("Changing {}: {} of {}", one.credential, one.done, one.devices),
@@ -51,6 +75,14 @@ pub(crate) fn ended(language: Language, credential: &str, outcome: Option<Outcom
     format!("{credential}: {end}")
 }
 
+/// A notification's text about a program that did not end well after a change.
+pub(crate) fn program_failed(language: Language) -> &'static str {
+    match language {
+        Language::English => "The program after the change failed; the change itself is as it ended.",
+        Language::Portuguese => "O programa depois da troca falhou; a troca em si está como terminou.",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use keywheel_core::journal::ChangeId;
@@ -63,10 +95,19 @@ mod tests {
 
     #[test]
     fn the_state_names_the_change_and_how_far_it_is() {
-        assert_eq!(state(Language::English, &[]), "Nothing is running");
-        assert_eq!(state(Language::English, &[progress(1)]), "Changing deploy: 3 of 12");
-        assert_eq!(state(Language::Portuguese, &[progress(1)]), "Trocando deploy: 3 de 12");
-        assert_eq!(state(Language::English, &[progress(1), progress(2)]), "2 changes are running");
+        assert_eq!(state(Language::English, &[], false), "Nothing is running");
+        assert_eq!(state(Language::English, &[], true), "Waits for the keyring");
+        assert_eq!(state(Language::English, &[progress(1)], false), "Changing deploy: 3 of 12");
+        assert_eq!(state(Language::Portuguese, &[progress(1)], false), "Trocando deploy: 3 de 12");
+        assert_eq!(state(Language::English, &[progress(1), progress(2)], false), "2 changes are running");
+    }
+
+    #[test]
+    fn the_pause_is_named_by_what_choosing_it_does() {
+        for language in [Language::English, Language::Portuguese] {
+            assert_ne!(pause(language, true), pause(language, false), "nobody could tell whether they are paused");
+        }
+        assert_eq!(pause(Language::English, false), "Pause automatic changes");
     }
 
     #[test]

@@ -35,6 +35,7 @@ import type { PolicyView } from "../generated/PolicyView";
 import type { Preview } from "../generated/Preview";
 import type { ProofFormat } from "../generated/ProofFormat";
 import type { ProofVerified } from "../generated/ProofVerified";
+import type { Proposals } from "../generated/Proposals";
 import type { Report } from "../generated/Report";
 import type { ReportWritten } from "../generated/ReportWritten";
 import type { RestorePreview } from "../generated/RestorePreview";
@@ -62,6 +63,9 @@ export interface Backend {
   copy(text: string): Promise<void>;
   /** Lets the devices in hand be finished, leaves the running changes for later and ends the program. */
   stopAndClose(): Promise<void>;
+
+  /** What a person may decide about changes that don't begin by themselves. */
+  proposals(): Promise<Proposals>;
 
   people(): Promise<PersonRow[]>;
   /** Adds a person (no ID), or gives one these fields. */
@@ -121,6 +125,8 @@ export interface Backend {
 
   /** Begins a change, an installation or a removal; answers the change's ID as soon as it is begun. */
   beginChange(request: ChangeRequest): Promise<number>;
+  /** Asks for a key change at a time (RFC 3339); answers the ID of the change that waits for it. */
+  requestChange(request: ChangeRequest, at: string): Promise<number>;
   /** Goes on with a change; answers the ID of the change that now runs (an undo is a change of its own). */
   stepChange(id: number, step: Step): Promise<number>;
   /** Finishes the device in hand and leaves the change interrupted. */

@@ -11,6 +11,8 @@ export const tauriBackend: Backend = {
   copy: (text) => call("copy", { text }),
   stopAndClose: () => call("stop_and_close"),
 
+  proposals: () => call("proposals"),
+
   people: () => call("people"),
   savePerson: (id, form) => call("save_person", { id, form }),
   removePerson: (id, handOverTo) => call("remove_person", { id, handOverTo }),
@@ -50,6 +52,7 @@ export const tauriBackend: Backend = {
   stopCheck: () => call("stop_check"),
 
   beginChange: (request) => call("begin_change", { request }),
+  requestChange: (request, at) => call("request_change", { request, at }),
   stepChange: (id, step) => call("step_change", { id, step }),
   stopChange: (id) => call("stop_change", { id }),
   changeAccepts: (id, onAnswer) => call("change_accepts", { id, answers: channel(onAnswer) }),

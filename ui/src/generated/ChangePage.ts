@@ -3,6 +3,7 @@ import type { ChangeView } from "./ChangeView";
 import type { DeviceRecordView } from "./DeviceRecordView";
 import type { Event } from "./Event";
 import type { Fingerprint } from "./Fingerprint";
+import type { ProgramRun } from "./ProgramRun";
 import type { Report } from "./Report";
 import type { Step } from "./Step";
 
@@ -42,6 +43,10 @@ undo_until: string | null,
  * The file that holds the key that was left.
  */
 imported_from: string | null, 
+/**
+ * What came of the program after it.
+ */
+program: ProgramRun | null, 
 /**
  * Whether this process runs it.
  */

@@ -29,6 +29,7 @@ function cached<Format>(make: (language: string) => Format): () => Format {
 
 const relative = cached((language) => new Intl.RelativeTimeFormat(language, { numeric: "auto" }));
 const moment = cached((language) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }));
+const short = cached((language) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }));
 const date = cached((language) => new Intl.DateTimeFormat(language, { dateStyle: "medium" }));
 const clock = cached((language) => new Intl.DateTimeFormat(language, { timeStyle: "short" }));
 const decimal = cached((language) => new Intl.NumberFormat(language));
@@ -55,6 +56,11 @@ export function when(iso: string, now: Date = new Date()): string {
   if (step === undefined) return relative().format(0, "second");
   const [unit, length] = step;
   return relative().format(Math.trunc(seconds / length), unit);
+}
+
+/** The local time to the minute. */
+export function minute(iso: string): string {
+  return short().format(new Date(iso));
 }
 
 /** The exact local time. */

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::preview::{self, Plan, Standing, Target, differs, is_empty};
 use super::{BackupError, Opened, standing};
-use crate::audit::{self, Action};
+use crate::audit::{self, Action, Anchor};
 use crate::catalogue::{CatalogueError, CredentialId, key_version, policy};
 use crate::database::{self, DatabaseError};
 use crate::error::{Error, Explain};
@@ -91,10 +91,14 @@ impl Keywheel {
             "credentials": restored.credentials,
             "key_versions": restored.key_versions,
         }));
+        let anchor = match plan.into {
+            Target::Empty => self.anchor_of(&opened.manifest.vault).await?,
+            _ => None,
+        };
         let this = self.clone();
         self.database()
             .run(move |_| match plan.into {
-                Target::Empty => this.become_the_backup(&opened, action),
+                Target::Empty => this.become_the_backup(&opened, action, anchor),
                 Target::Same => this.bring(&opened, &plan, &secrets, action),
             })
             .await?;
@@ -125,7 +129,7 @@ impl Keywheel {
     }
 
     /// Takes the whole database of the backup in the place of an empty one.
-    fn become_the_backup(&self, opened: &Opened, mut action: Action) -> Result<(), Error> {
+    fn become_the_backup(&self, opened: &Opened, mut action: Action, anchor: Option<Anchor>) -> Result<(), Error> {
         let rows: i64 = self.database().read(|conn| {
             conn.query_row("SELECT count(*) FROM audit", [], |row| row.get(0)).map_err(DatabaseError::from)
         })?;
@@ -137,12 +141,16 @@ impl Keywheel {
         let mut conn = Connection::open_with_flags(&opened.database.path, flags).map_err(DatabaseError::from)?;
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(DatabaseError::from)?;
         standing::note(&tx, &opened.manifest.created, &opened.path, false, &items)?;
+        // Rows that were written after the backup are lost, and told as lost.
+        audit::begin_segment(&tx, self.now(), self.actor(), anchor.as_ref())?;
         audit::append(&tx, &action.entry(self.now(), self.actor(), None))?;
         tx.commit().map_err(DatabaseError::from)?;
         database::close_copy(conn)?;
         self.database().replace_with(&opened.database.path, |conn| {
             if is_empty(conn)? { Ok(()) } else { Err(Error::from(BackupError::Changed)) }
-        })
+        })?;
+        self.forget_what_is_anchored();
+        Ok(())
     }
 
     /// Brings what this vault lacks.

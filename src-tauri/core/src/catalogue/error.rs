@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::setting::Allowed;
+use super::setting::{Allowed, UnfitProgram};
 use crate::database::DatabaseError;
 use crate::error::sentence::listed;
 use crate::error::{Class, Explain};
@@ -288,6 +288,14 @@ pub enum CatalogueError {
         /// What was given.
         value: String,
     },
+    /// The program can't be run after each change.
+    #[error("The program \"{path}\" can't be run after each change: {reason}.")]
+    Program {
+        /// What was given.
+        path: String,
+        /// Why not.
+        reason: UnfitProgram,
+    },
 }
 
 impl From<rusqlite::Error> for CatalogueError {
@@ -347,7 +355,8 @@ impl Explain for CatalogueError {
         SettingUnknown { name } => "unknown-setting",
         SettingRecipient { value = value.escape_debug() } => "bad-setting" as "bad-setting-recipient",
         SettingFolder { value = value.escape_debug() } => "bad-setting" as "bad-setting-folder",
-        Setting { name, value, allowed } with from = allowed.bounds().0, to = allowed.bounds().1 => "bad-setting";
+        Setting { name, value, allowed } with from = allowed.bounds().0, to = allowed.bounds().1 => "bad-setting",
+        Program { path, reason = reason.word() } => "bad-program";
         through Database(DatabaseError)
     }
 
@@ -406,6 +415,7 @@ impl Explain for CatalogueError {
             Self::Setting { allowed, .. } => format!("Give {allowed}."),
             Self::SettingRecipient { .. } => format!("Give {}.", Allowed::Recipients),
             Self::SettingFolder { .. } => format!("Give {}.", Allowed::Folder),
+            Self::Program { .. } => "Give the absolute path of a program, or nothing to run none.".to_owned(),
         }
     }
 
@@ -437,6 +447,7 @@ impl Explain for CatalogueError {
             Self::Setting { name, .. } => Some((*name).to_owned()),
             Self::SettingRecipient { .. } => Some("backup-recipient".to_owned()),
             Self::SettingFolder { .. } => Some("backup-folder".to_owned()),
+            Self::Program { path, .. } => Some(path.clone()),
             Self::NameEmpty { .. }
             | Self::NameLong { .. }
             | Self::Email { .. }
@@ -480,7 +491,10 @@ impl Explain for CatalogueError {
             Self::PasswordChange { .. } => Some("automatic"),
             Self::KeyStands { .. } => Some("devices"),
             Self::Password { .. } => Some("password"),
-            Self::Setting { .. } | Self::SettingRecipient { .. } | Self::SettingFolder { .. } => Some("value"),
+            Self::Setting { .. }
+            | Self::SettingRecipient { .. }
+            | Self::SettingFolder { .. }
+            | Self::Program { .. } => Some("value"),
             Self::Database(_)
             | Self::HostKeyPinned { .. }
             | Self::PersonOwns { .. }

@@ -1,6 +1,6 @@
 //! Settings: names, defaults and what each may be.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,6 +10,19 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::CatalogueError;
 use crate::backup::Recipients;
+use crate::error::sentence::phrases;
+
+phrases! {
+    /// Why a program can't be run after each change.
+    UnfitProgram {
+        /// Which file it is would depend on where Keywheel was started.
+        NotAbsolute = "not-absolute", "it is no absolute path";
+        /// There is none.
+        Missing = "missing", "there is no such file";
+        /// It can't be run.
+        NotExecutable = "not-executable", "it is no file that you may run";
+    }
+}
 
 /// What a setting's value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +40,8 @@ pub enum Allowed {
     Choice(&'static [&'static str]),
     /// `on` or `off`.
     OnOff,
+    /// The absolute path of a program, or nothing.
+    Program,
     /// `on`, `off`, or until the end of a day.
     OnOffUntil,
     /// Public halves of age keys, or nothing.
@@ -77,20 +92,22 @@ impl std::fmt::Display for Pause {
 }
 
 impl Allowed {
-    /// The words it may be; none for a number.
+    /// The words it may be; none where it is something else.
     pub fn choices(self) -> &'static [&'static str] {
         match self {
-            Self::Number { .. } | Self::Recipients | Self::Folder => &[],
+            Self::Number { .. } | Self::Recipients | Self::Folder | Self::Program => &[],
             Self::Choice(words) => words,
             Self::OnOff | Self::OnOffUntil => &["on", "off"],
         }
     }
 
-    /// The smallest and the largest number it may be; for words, none is between them.
+    /// The smallest and the largest number it may be; where it is none, nothing is between them.
     pub(crate) fn bounds(self) -> (u32, u32) {
         match self {
             Self::Number { from, to, .. } => (from, to),
-            Self::Choice(_) | Self::OnOff | Self::OnOffUntil | Self::Recipients | Self::Folder => (0, 0),
+            Self::Choice(_) | Self::OnOff | Self::OnOffUntil | Self::Recipients | Self::Folder | Self::Program => {
+                (0, 0)
+            }
         }
     }
 
@@ -98,7 +115,7 @@ impl Allowed {
     pub fn unit(self) -> Option<&'static str> {
         match self {
             Self::Number { unit, .. } => Some(unit),
-            Self::Choice(_) | Self::OnOff | Self::OnOffUntil | Self::Recipients | Self::Folder => None,
+            Self::Choice(_) | Self::OnOff | Self::OnOffUntil | Self::Recipients | Self::Folder | Self::Program => None,
         }
     }
 }
@@ -158,6 +175,12 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting { name: "backup-recipient", label: "Recipient", default: "", allowed: Allowed::Recipients },
     Setting { name: "backup-folder", label: "Folder", default: "", allowed: Allowed::Folder },
+    Setting {
+        name: "program-after-change",
+        label: "Program after each change",
+        default: "",
+        allowed: Allowed::Program,
+    },
 ];
 
 impl Setting {
@@ -192,6 +215,12 @@ impl Setting {
             Allowed::Recipients | Allowed::Folder if value.is_empty() => Some(String::new()),
             Allowed::Recipients => value.parse::<Recipients>().ok().map(|recipients| recipients.to_string()),
             Allowed::Folder => Path::new(value).is_absolute().then(|| value.to_owned()),
+            Allowed::Program => {
+                if !value.is_empty() && (!Path::new(value).is_absolute() || value.chars().any(char::is_control)) {
+                    return Err(CatalogueError::Program { path: value.to_owned(), reason: UnfitProgram::NotAbsolute });
+                }
+                Some(value.to_owned())
+            }
         };
         let value = value.to_owned();
         checked.ok_or(match self.allowed {
@@ -206,6 +235,7 @@ impl std::fmt::Display for Allowed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Number { from, to, unit } => write!(f, "a number of {unit} from {from} to {to}"),
+            Self::Program => f.write_str("the absolute path of a program, or empty"),
             Self::OnOffUntil => f.write_str("on, off or a date like 2026-11-24"),
             Self::Choice(_) | Self::OnOff => match self.choices() {
                 [others @ .., last] if !others.is_empty() => write!(f, "{} or {last}", others.join(", ")),
@@ -226,6 +256,8 @@ pub struct Settings {
     pub stage_timeout: Duration,
     /// How many days the old key is kept after a change; 0: not at all.
     pub days_of_undo: u32,
+    /// The program that is run after each change.
+    pub program_after_change: Option<PathBuf>,
     /// Whether automatic changes are paused.
     pub pause: Pause,
 }
@@ -235,10 +267,12 @@ pub struct Settings {
 /// # Errors
 /// The database's own failure.
 pub fn load(conn: &Connection) -> Result<Settings, CatalogueError> {
+    let program = value(conn, Setting::named("program-after-change")?)?;
     Ok(Settings {
         connection_timeout: Duration::from_secs(number(conn, "connection-timeout")?.into()),
         stage_timeout: Duration::from_secs(number(conn, "stage-timeout")?.into()),
         days_of_undo: number(conn, "days-of-undo")?,
+        program_after_change: (!program.is_empty()).then(|| PathBuf::from(program)),
         pause: pause(conn)?,
     })
 }
@@ -321,6 +355,17 @@ mod tests {
         );
         assert_eq!(Setting::named("backup-folder").unwrap().check(" ").unwrap(), "", "it can be unset");
         assert_eq!(Setting::named("nonsense").unwrap_err().code(), "unknown-setting");
+    }
+
+    #[test]
+    fn a_program_is_named_by_its_absolute_path_or_not_at_all() {
+        let program = Setting::named("program-after-change").unwrap();
+        assert_eq!(program.check(" ").unwrap(), "", "nobody could switch it off");
+        let absolute = if cfg!(windows) { "C:\\tools\\note it.exe" } else { "/usr/local/bin/note it" };
+        assert_eq!(program.check(absolute).unwrap(), absolute);
+        for bad in ["note", "./note", "sh -c true", "/bin/\nnote"] {
+            assert_eq!(program.check(bad).unwrap_err().code(), "bad-program", "{bad:?}");
+        }
     }
 
     #[test]

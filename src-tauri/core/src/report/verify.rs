@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::proof::{self, FORMAT};
 use super::{Proof, ReportError, html};
-use crate::audit::{self, BadRow, Record};
+use crate::audit::{self, BadRow, Kept, Record};
 use crate::error::Error;
 use crate::journal::{self, ChangeId, JournalError};
 use crate::keywheel::Keywheel;
@@ -34,6 +34,8 @@ pub enum Verdict {
         /// The row of the audit that tells of it.
         #[ts(type = "number")]
         row: i64,
+        /// Whether the keyring vouches for that row. Until it does, whoever can write the database could have written it.
+        anchored: bool,
         /// Whether the change was taken up again since, so that it stands otherwise by now.
         gone_on: bool,
     },
@@ -77,15 +79,16 @@ pub struct Difference {
 }
 
 /// Compares a proof in either form with the journal and the audit.
-pub(super) fn verify(keywheel: &Keywheel, conn: &Connection, bytes: &[u8]) -> Result<Verdict, Error> {
+pub(super) fn verify(keywheel: &Keywheel, conn: &Connection, kept: &Kept, bytes: &[u8]) -> Result<Verdict, Error> {
     let given = Given::read(bytes)?;
     let proof = &given.proof;
     if proof.vault != audit::identity(conn)? {
         return Ok(Verdict::OtherVault);
     }
-    if let audit::Verdict::Broken { first } = audit::verify(conn)? {
-        return Ok(Verdict::ChainBroken { first });
-    }
+    let anchored_row = match audit::verify(conn, kept)? {
+        audit::Verdict::Broken { first } => return Ok(Verdict::ChainBroken { first }),
+        audit::Verdict::Whole { anchored_row, .. } => anchored_row,
+    };
     let id = ChangeId(proof.change.id);
     let change = match journal::change::find(conn, id) {
         Err(JournalError::NoSuchChange { .. }) => return Ok(Verdict::NoSuchChange { change: id }),
@@ -94,7 +97,7 @@ pub(super) fn verify(keywheel: &Keywheel, conn: &Connection, bytes: &[u8]) -> Re
     let state = keywheel.state_now(&change, &change.snapshot.credential)?;
     let now = proof::read(conn, &change, state, Some(proof.audit.head.row), proof.written.clone())?;
     let notes = audit::reports_on(conn, id.0)?;
-    Ok(judge(&given, now, &notes))
+    Ok(judge(&given, now, &notes, anchored_row))
 }
 
 /// A proof as it was given.
@@ -123,7 +126,7 @@ impl<'a> Given<'a> {
 }
 
 /// Judges a proof by the facts as they are now and by the audit's rows of the reports that were written on the change.
-fn judge(given: &Given<'_>, mut now: Proof, notes: &[Record]) -> Verdict {
+fn judge(given: &Given<'_>, mut now: Proof, notes: &[Record], anchored_row: Option<i64>) -> Verdict {
     let proof = &given.proof;
     let change = ChangeId(proof.change.id);
     // The name that another credential had then is kept nowhere; the noted SHA-256 covers it.
@@ -161,6 +164,7 @@ fn judge(given: &Given<'_>, mut now: Proof, notes: &[Record]) -> Verdict {
         outcome: proof.change.outcome.clone(),
         written: proof.written.at.clone(),
         row: note.id,
+        anchored: anchored_row.is_some_and(|row| note.id <= row),
         gone_on,
     }
 }

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::{OnFailure, OtherKey, Seen, Stage, Strategy};
+use crate::after_change::{self, ProgramRun};
 use crate::catalogue::{
     Credential, CredentialId, DeviceId, VersionState, credential, key_version, key_version::Installed, words,
 };
@@ -98,6 +99,8 @@ pub struct ChangeDetails {
     pub undo_until: Option<String>,
     /// The file that holds the key that was left, where it was imported from there and a device refuses it now.
     pub imported_from: Option<String>,
+    /// What came of the program after it, where one was run.
+    pub program: Option<ProgramRun>,
 }
 
 /// A device's record in a change, as shells show it.
@@ -172,7 +175,7 @@ impl Keywheel {
     /// # Errors
     /// There is none; as [`Keywheel::change_views`].
     pub async fn change_details(&self, id: ChangeId) -> Result<ChangeDetails, Error> {
-        let (change, records, credential, newest, installed, mut others) = self
+        let (change, records, credential, newest, installed, mut others, program) = self
             .database()
             .run_read(move |conn| -> Result<_, Error> {
                 let change = journal::change::find(conn, id)?;
@@ -182,7 +185,8 @@ impl Keywheel {
                 let newest = newest.into_iter().find(stands);
                 let installed = key_version::installed(conn, change.credential)?;
                 let others = other_keys(conn, id)?;
-                Ok((change, records, credential, newest.map(|newest| newest.id), installed, others))
+                let program = after_change::last_run(conn, id)?;
+                Ok((change, records, credential, newest.map(|newest| newest.id), installed, others, program))
             })
             .await?;
         let of_version = |version: Option<u32>| Some(credential.key_version(version?)?.fingerprint());
@@ -223,6 +227,7 @@ impl Keywheel {
             change: view,
             old_fingerprint,
             new_fingerprint,
+            program,
         })
     }
 

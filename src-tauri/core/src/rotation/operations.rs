@@ -278,13 +278,15 @@ impl Keywheel {
             }
             Err(error) => Err(error),
         };
-        match driver {
+        let done = match driver {
             Ok(driver) => driver.run().await,
             Err(error) => {
                 self.end_before_it_began(id, &error).await?;
                 Err(error)
             }
-        }
+        };
+        self.programs().due_after(id);
+        done
     }
 
     /// Ends a change that could not even be set up.
@@ -337,6 +339,7 @@ impl Keywheel {
         self.record(action, done.as_ref().err().map(|error| error as &(dyn Explain + Sync))).await;
     }
 
+    /// Records how an operation ended. Only then does the user's program run after the change, if it has ended with it.
     async fn audited_end(&self, action: Action, done: &Result<Finished, Error>) {
         let action = match done {
             Ok(finished) => {
@@ -373,6 +376,7 @@ impl Keywheel {
         if done.as_ref().map_or_else(|error| error.class() == Class::Interrupted, |_| true) {
             self.back_up_by_itself().await;
         }
+        self.begin_programs();
     }
 }
 

@@ -215,3 +215,23 @@ async fn a_change_that_failed_is_not_told_as_one_that_can_be_resumed() {
     running.begin(fails).await.unwrap();
     assert_eq!(end(&mut happened).await, Some(Outcome::Failed));
 }
+
+#[tokio::test]
+async fn a_locked_keyring_is_told_once_for_each_time_that_something_waits_for_it() {
+    let (running, mut happened) = Running::new();
+    for waits in [false, true, true, true, false, false, true] {
+        running.wait_for_keyring(waits);
+    }
+    let told = [happened.try_recv(), happened.try_recv(), happened.try_recv()];
+    assert_eq!(told, [Ok(Happened::Waits), Ok(Happened::WaitsNoLonger), Ok(Happened::Waits)]);
+    assert!(happened.try_recv().is_err(), "the desktop would be told every minute");
+}
+
+#[tokio::test]
+async fn what_was_due_and_could_not_begin_is_told_as_failed_only_where_it_is_its_own_failure() {
+    let (running, mut happened) = Running::new();
+    running.not_begun("deploy".to_owned(), false);
+    running.not_begun("deploy".to_owned(), true);
+    assert_eq!(happened.recv().await, Some(Happened::NotBegun));
+    assert_eq!(end(&mut happened).await, Some(Outcome::Failed));
+}

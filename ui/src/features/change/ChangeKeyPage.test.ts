@@ -249,3 +249,33 @@ test("above the button stands on which devices this key is the only way in, and 
   expect(await screen.findByText("On 2 devices this key is the only way in: web-1 and web-3")).toBeTruthy();
   expect(main("Change key on 3 devices").disabled).toBe(false);
 });
+
+test("a change can be asked for at a time, also while a device is not ready", async () => {
+  const user = userEvent.setup();
+  const requestChange = vi.fn<Backend["requestChange"]>(() => Promise.resolve(12));
+  const replace = vi.spyOn(router, "replace").mockImplementation(() => undefined);
+  const { asked } = await open("rotate", credential(), { requestChange });
+  answer(asked[0], [10], [20, ["unreachable"]], [30]);
+  await user.click(screen.getByRole("button", { name: "Options" }));
+  await user.click(screen.getByRole("radio", { name: "At…" }));
+  expect(main("Change key on 3 devices").disabled, "no time is given").toBe(true);
+  expect(reason()).toBe("Say when it begins.");
+  const field = screen.getByRole("textbox", { name: "Begins at" });
+  await user.type(field, "2001-01-01 22:00");
+  expect(screen.getByText("This time is over.")).toBeTruthy();
+  await user.clear(field);
+  await user.type(field, "2999-12-24 22:00");
+  expect(screen.getByText(/That is .*2999/)).toBeTruthy();
+  await user.click(main(/^Change key on 3 devices at .*2999/));
+  const [request, at] = requestChange.mock.calls[0] ?? [];
+  expect([request?.kind, request?.credential, at]).toEqual(["rotate", 3, new Date(2999, 11, 24, 22).toISOString()]);
+  await waitFor(() => expect(replace).toHaveBeenCalledWith("changes", 12));
+});
+
+test("devices that were seen to hold up the others are left out from the start", async () => {
+  const made = checkingBackend([credential(), admin]);
+  shown(ChangeKeyPage, { credential: 3, kind: "rotate" as const, leave: [20] }, made.backend);
+  expect(await screen.findByText("1 device is left out: it stays on the old key until “Retry failed”.")).toBeTruthy();
+  answer(made.asked[0], [10], [30]);
+  await waitFor(() => expect(main("Change key on 2 devices").disabled).toBe(false));
+});

@@ -71,3 +71,20 @@ test("what is not ready can be left out; the rest is changed and its progress sh
   catalogue.choose("pt-BR");
   expect(await screen.findByText("1 de 1 credencial trocada")).toBeTruthy();
 });
+
+test("several are asked for at a time; one that can't be keeps none of the others from it", async () => {
+  const user = userEvent.setup();
+  const requestChange = vi.fn<Backend["requestChange"]>((request) =>
+    request.credential === 1 ? Promise.reject(new Error("It has one already.")) : Promise.resolve(102),
+  );
+  await open({ requestChange });
+  await user.click(screen.getByRole("radio", { name: "At…" }));
+  await user.type(screen.getByRole("textbox", { name: "Begins at" }), "2999-12-24 22:00");
+  await user.click(screen.getByRole("button", { name: /^Change 2 keys at .*2999/ }));
+  expect(await screen.findByText("1 of 2 credentials are scheduled")).toBeTruthy();
+  expect(screen.getByText("It has one already.")).toBeTruthy();
+  expect(screen.getByText(/^Begins .*2999/)).toBeTruthy();
+  expect(requestChange.mock.calls.map(([request, at]) => [request.credential, at])).toEqual(
+    [1, 2].map((id) => [id, new Date(2999, 11, 24, 22).toISOString()]),
+  );
+});

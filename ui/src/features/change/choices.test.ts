@@ -9,6 +9,7 @@ const CHOICES: Choices = {
   onFailure: "roll-back",
   atOnce: "1",
   options: "",
+  at: null,
 };
 
 test("a change is asked for as it was chosen", () => {

@@ -18,6 +18,8 @@ export interface Choices {
   atOnce: string;
   /** The options of an installed line. */
   options: string;
+  /** When it begins, as it was typed; null: now. */
+  at: string | null;
 }
 
 export const ALGORITHMS: readonly { value: Algorithm; name: string }[] = [
@@ -44,6 +46,7 @@ export function preset(credential: CredentialRow): Choices {
     onFailure: "roll-back",
     atOnce: "1",
     options: "",
+    at: null,
   };
 }
 

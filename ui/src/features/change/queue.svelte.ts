@@ -10,7 +10,9 @@ export interface Entry {
   credential: number;
   name: string;
   devices: number;
-  state: "waiting" | "running" | "ended" | "not-begun";
+  state: "waiting" | "running" | "scheduled" | "ended" | "not-begun";
+  /** When it begins by itself; null where it began in its turn. */
+  at: string | null;
   /** The change, once it is begun. */
   change: number | null;
   /** The devices that are through. */
@@ -43,16 +45,7 @@ export class Queue {
     if (this.active) return;
     this.active = true;
     this.stopping = false;
-    this.entries = wanted.map(({ name, devices, request }) => ({
-      credential: request.credential,
-      name,
-      devices,
-      state: "waiting",
-      change: null,
-      through: 0,
-      outcome: null,
-      error: null,
-    }));
+    this.entries = wanted.map((each) => waiting(each, null));
     for (const { request } of wanted) {
       if (this.stopping) this.#set(request.credential, { state: "not-begun" });
       else await this.#one(backend, request);
@@ -60,6 +53,22 @@ export class Queue {
     this.#stop = null;
     this.active = false;
     this.stopping = false;
+  }
+
+  /** Asks for them at a time (RFC 3339); one that can't be asked for keeps none of the others from it. */
+  async ask(backend: Backend, wanted: readonly Wanted[], at: string): Promise<void> {
+    if (this.active) return;
+    this.active = true;
+    this.entries = wanted.map((each) => waiting(each, at));
+    for (const { request } of wanted) {
+      try {
+        const change = await backend.requestChange(request, at);
+        this.#set(request.credential, { state: "scheduled", change });
+      } catch (error) {
+        this.#set(request.credential, { state: "not-begun", error });
+      }
+    }
+    this.active = false;
   }
 
   /** Finishes the device in hand, and begins none of the others. */
@@ -95,6 +104,11 @@ export class Queue {
   #set(credential: number, to: Partial<Entry>) {
     this.entries = this.entries.map((entry) => (entry.credential === credential ? { ...entry, ...to } : entry));
   }
+}
+
+function waiting({ name, devices, request }: Wanted, at: string | null): Entry {
+  const { credential } = request;
+  return { credential, name, devices, state: "waiting", change: null, at, through: 0, outcome: null, error: null };
 }
 
 /** The one row of changes of this window. */

@@ -1,11 +1,12 @@
 /** What "Change key now" says of the choices and the checks. */
 import type { Tone } from "../../components/tone";
 import { t } from "../../messages";
-import { list } from "../../messages/format";
+import { list, minute } from "../../messages/format";
 import { changeState, changeTone } from "../changes/words";
 import type { Tally } from "./checks";
 import { atOnce, type Choices, type PageKind } from "./choices";
 import type { DiffGroup } from "./diffs";
+import { momentOf } from "./moments";
 import type { Candidate } from "./many.svelte";
 import type { Entry } from "./queue.svelte";
 
@@ -39,12 +40,15 @@ export interface Standing {
   failed: boolean;
   /** The original device's name, if it is what is not ready. */
   original: string | null;
+  now: Date;
 }
 
 /** Why a change can't begin yet; null when it can. */
-export function reasonOf({ kind, choices, counts, failed, original }: Standing): string | null {
+export function reasonOf({ kind, choices, counts, failed, original, now }: Standing): string | null {
   if (kind === "install" && choices.connectWith === null) return t("change.reasonConnect");
   if (kind !== "install" && atOnce(choices.atOnce) === null) return t("change.reasonAtOnce");
+  // What is ready now says little of then: every device is checked when it begins.
+  if (kind === "rotate" && choices.at !== null) return momentOf(choices.at, now).at === null ? t("change.reasonAt") : null;
   if (failed) return t("change.reasonError");
   if (counts.checking > 0) {
     const running = t("change.reasonChecking", { known: counts.known, all: counts.taking });
@@ -87,6 +91,8 @@ export function entryWords(entry: Entry): string {
       return t("change.manyWaits");
     case "running":
       return changeState("running");
+    case "scheduled":
+      return t("change.manyScheduled", { time: minute(entry.at ?? "") });
     case "not-begun":
       return t("change.manyNotBegun");
     case "ended":
@@ -96,6 +102,7 @@ export function entryWords(entry: Entry): string {
 
 export function entryTone(entry: Entry): Tone {
   if (entry.state === "running") return "busy";
+  if (entry.state === "not-begun" && entry.error !== null) return "danger";
   if (entry.state !== "ended") return "neutral";
   return entry.outcome === null ? "danger" : changeTone(entry.outcome);
 }

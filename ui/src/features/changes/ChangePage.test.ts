@@ -152,6 +152,15 @@ test("the imported file that holds the old key is named", async () => {
   expect(screen.getByText(/\/home\/ana\/.ssh\/id_deploy holds the old key/)).toBeTruthy();
 });
 
+test("a program that failed after the change is a warning, and the change stays as it ended", async () => {
+  const error = { code: "after-change-failed", message: "It ended with status 3.", hint: "See its notes.", subject: null };
+  const program = { program: "/usr/local/bin/note", at: "2026-11-24T12:00:08Z", error };
+  await open(page(["changed"], { state: "changed", here: false, program }));
+  expect(screen.getByText("The program after this change failed")).toBeTruthy();
+  expect(screen.getByText("It ended with status 3.")).toBeTruthy();
+  expect(screen.getByText(/1 device accepts the new key and refuses the old/)).toBeTruthy();
+});
+
 test("five hundred devices are drawn a window at a time, and failures stay in sight", async () => {
   await open(page(waiting(500)));
   expect(screen.getAllByRole("button", { name: /^\d+: web-/ }).length).toBeLessThanOrEqual(70);

@@ -93,6 +93,7 @@ export function page(states: readonly DeviceState[], more: Partial<ChangePage> &
     possible: [],
     undo_until: null,
     imported_from: null,
+    program: null,
     here: true,
     events: [],
     ...rest,

@@ -25,6 +25,7 @@ function overview(of: { devices?: unknown[]; credentials?: unknown[]; changes?: 
     credentials: async () => (of.credentials ?? []) as never,
     changes: async () => (of.changes ?? []) as never,
     backupStanding: async () => ({ last: null, path: null, lacks: 0, automatic: false, failed: null }),
+    proposals: async () => ({ waits_for_keyring: false, held_up: [], owners_gone: [], missed: [] }),
     ...more,
   });
   return render(WithBackend, { backend, view: OverviewScreen as never, given: {} });

@@ -89,6 +89,7 @@ const right: ProofVerdict = {
   outcome: "changed",
   written: "2026-11-24T12:00:00.000Z",
   row: 1234,
+  anchored: true,
   gone_on: false,
 };
 const altered: ProofVerdict = {
@@ -126,9 +127,10 @@ test("the first difference stands there with both values", async () => {
 });
 
 test("a proof whose change has gone on says so", async () => {
-  await open({ verifyProof: async () => ({ file: "/p", verdict: { ...right, gone_on: true } }) });
+  await open({ verifyProof: async () => ({ file: "/p", verdict: { ...right, anchored: false, gone_on: true } }) });
   await choose("Verify a proof…");
   expect(await screen.findByText(/has gone on since/)).toBeTruthy();
+  expect(screen.getByText(/^The keyring does not vouch for that row yet/)).toBeTruthy();
 });
 
 test("a file that is no proof says what to choose, in both languages", async () => {

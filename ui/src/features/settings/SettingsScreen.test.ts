@@ -243,3 +243,38 @@ test("settings that can't be read are asked for again on request", async () => {
   await userEvent.setup().click(screen.getByRole("button", { name: "Try again" }));
   expect(await screen.findByRole("heading", { name: "Appearance" })).toBeTruthy();
 });
+
+test("a program that can't be run stays to be corrected, with the reason at its field", async () => {
+  const report = { code: "bad-program", message: "It is no absolute path.", hint: "Give one.", subject: null };
+  const setSetting = vi.fn<Backend["setSetting"]>((_, value) =>
+    value === "note" ? Promise.reject(new BackendError(report)) : Promise.resolve(),
+  );
+  await shown({ setSetting });
+  const field = number("Program after each change");
+  await type(field, "note");
+  expect(await screen.findByText("It is no absolute path.")).toBeTruthy();
+  expect(field.value, "what was typed would be lost").toBe("note");
+  await type(field, "/usr/local/bin/note");
+  expect(setSetting.mock.calls.at(-1)).toEqual(["program-after-change", "/usr/local/bin/note"]);
+  await vi.waitFor(() => expect(field.getAttribute("aria-invalid")).toBeNull());
+});
+
+test("automatic changes are paused at once, or until a day that exists", async () => {
+  const user = userEvent.setup();
+  const { setSetting } = await shown();
+  const choose = async (option: string) => {
+    await user.click(screen.getByRole("combobox", { name: "Pause automatic changes" }));
+    await user.click(await screen.findByRole("option", { name: option }));
+  };
+  await choose("Until it is switched off");
+  expect(setSetting.mock.calls).toEqual([["pause-automatic-changes", "on"]]);
+  await choose("Until the end of a day");
+  expect(setSetting, "no day is chosen yet").toHaveBeenCalledOnce();
+  await type(number("Paused until the end of"), "24.12.");
+  expect(await screen.findByText("Give a day as year-month-day, such as 2026-12-24.")).toBeTruthy();
+  expect(setSetting).toHaveBeenCalledOnce();
+  await type(number("Paused until the end of"), "2026-12-24");
+  expect(setSetting.mock.calls.at(-1)).toEqual(["pause-automatic-changes", "2026-12-24"]);
+  await choose("Off");
+  expect(setSetting.mock.calls.at(-1)).toEqual(["pause-automatic-changes", "off"]);
+});

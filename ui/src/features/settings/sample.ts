@@ -17,6 +17,8 @@ export const SETTINGS: SettingView[] = [
   setting("notifications", "on", ["on", "off"]),
   setting("backup-recipient", "", []),
   setting("backup-folder", "", []),
+  setting("pause-automatic-changes", "off", []),
+  setting("program-after-change", "", []),
 ];
 
 export const OPENING: Opening = {

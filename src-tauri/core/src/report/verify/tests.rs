@@ -246,7 +246,7 @@ fn any_altered_byte_of_a_fact_is_found() {
         bytes[at] ^= flip;
         if let Ok(given) = Given::read(&bytes) {
             let same = given.proof == whole;
-            let right = matches!(judge(&given, whole.clone(), &notes), Verdict::Right { .. });
+            let right = matches!(judge(&given, whole.clone(), &notes, None), Verdict::Right { .. });
             // Where a byte between two facts became another blank, no fact is altered.
             prop_assert_eq!(right, same, "byte {}", at);
         }
@@ -265,7 +265,7 @@ fn what_is_added_to_or_cut_from_a_list_is_found() {
             1 => edit(&mut facts.logins, place, twice),
             _ => edit(&mut facts.stages, place, twice),
         };
-        let verdict = judge(&Given { proof: altered, page: None }, whole.clone(), &notes);
+        let verdict = judge(&Given { proof: altered, page: None }, whole.clone(), &notes, None);
         let right = matches!(verdict, Verdict::Right { .. });
         prop_assert_eq!(right, !edited, "{:?}", verdict);
     });

@@ -148,7 +148,9 @@ impl Keywheel {
         self.tell_started(&work, &change);
         let mut driver = Driver::new(work, change, &given_up, Some(watch.stop));
         driver.take_up().await?;
-        driver.run().await
+        let done = driver.run().await;
+        self.programs().due_after(id);
+        done
     }
 
     /// The key that a change leads to, if it reached the keyring: by its name in the journal, not by what was noted last.
