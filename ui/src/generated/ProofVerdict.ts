@@ -28,6 +28,10 @@ written: string,
  */
 row: number, 
 /**
+ * Whether the keyring vouches for that row. Until it does, whoever can write the database could have written it.
+ */
+anchored: boolean, 
+/**
  * Whether the change was taken up again since, so that it stands otherwise by now.
  */
 gone_on: boolean, } | { "proof": "altered", 

@@ -185,6 +185,7 @@ pub(super) async fn begin(keywheel: &Keywheel, id: CredentialId, kind: Kind) -> 
         to_version: None,
         snapshot: &snapshot,
         requested_by: "ana@desk",
+        origin: journal::Origin::REQUEST,
         now: keywheel.now(),
     };
     keywheel.database().write(|tx| journal::change::begin(tx, &begin)).unwrap()

@@ -176,7 +176,7 @@ async fn a_process_that_wrote_nothing_leaves_the_keyring_alone() {
     assert_eq!(desk.kept().await, None, "a list would have to wait for the keyring");
     desk.keywheel.anchor_audit().await;
     let kept = desk.kept().await.unwrap();
-    desk.vault.replace(&AnchorName::new(desk.keywheel.database().vault_id()), b"1 x").await.unwrap();
+    desk.vault.replace(&AnchorName::new(&desk.keywheel.database().vault_id()), b"1 x").await.unwrap();
     desk.keywheel.anchor_audit().await;
     assert!(desk.keywheel.audit_anchor().await.is_err(), "nothing was written since {kept}, and it was anchored again");
 }
