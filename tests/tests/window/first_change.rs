@@ -80,7 +80,7 @@ async fn from_the_first_start_to_a_finished_change_by_clicks_alone() -> Result<(
     window.button("Change key now").await?;
     window.button("Change key on 2 devices").await?;
     window.sees("2 of 2 devices accept the new key and refuse the old").await?;
-    assert!(window.has("button", "Roll back").await? || window.text().await?.contains("Undo (until"), "no way back");
+    window.sees("Undo (until").await?;
 
     let keywheel = place.keywheel()?;
     let credential = keywheel.find_credential(ACCOUNT).await?;
