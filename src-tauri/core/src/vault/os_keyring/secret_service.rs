@@ -2,10 +2,12 @@
 //!
 //! Source: the Secret Service API 0.2, <https://specifications.freedesktop.org/secret-service-spec/latest/>.
 //! D-Bus is spoken without blocking, so no call holds a thread and a call that is given up leaves nothing behind. Each
-//! operation has a connection of its own: the service may have been restarted since the last one, and a session of the
-//! old one would be void.
+//! operation agrees on a key of its own: the service may have been restarted since the last one, and a session of the old
+//! one would be void. The connection to the bus is kept, since gnome-keyring (42 to 50) may fall over where one client
+//! goes while another comes.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,15 +22,16 @@ use crate::vault::{AnchorName, ItemName, ItemVersion, VaultError};
 #[derive(Debug)]
 pub(super) struct SecretServiceKeyring {
     address: Option<String>,
+    connection: Mutex<Option<zbus::Connection>>,
 }
 
 impl SecretServiceKeyring {
     pub(super) fn open() -> Result<Self, VaultError> {
-        Ok(Self { address: None })
+        Ok(Self { address: None, connection: Mutex::default() })
     }
 
     pub(super) fn open_at(address: &str) -> Self {
-        Self { address: Some(address.to_owned()) }
+        Self { address: Some(address.to_owned()), connection: Mutex::default() }
     }
 
     pub(super) async fn check(&self) -> Result<(), VaultError> {
@@ -130,24 +133,44 @@ impl SecretServiceKeyring {
     }
 
     async fn connect(&self) -> Result<Session, VaultError> {
+        let kept = self.kept().clone();
+        if let Some(kept) = kept
+            && let Ok(session) = Session::agree(kept).await
+        {
+            return Ok(session);
+        }
+        // There is none yet, or the bus or the service is another one now.
+        let connection = self.new_connection().await?;
+        *self.kept() = Some(connection.clone());
+        Session::agree(connection).await
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<zbus::Connection>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn new_connection(&self) -> Result<zbus::Connection, VaultError> {
         let builder = match &self.address {
             Some(address) => zbus::connection::Builder::address(address.as_str()),
             None => zbus::connection::Builder::session(),
         };
         // Whatever keeps us from the bus (no address, no socket, another user's bus), there is no keyring to be had.
-        let connection = builder.map_err(VaultError::missing)?.build().await.map_err(VaultError::missing)?;
-        // Encrypted with a key agreed for this session, so that secrets don't pass the bus in the clear.
-        let service = SecretService::connect_with_existing(EncryptionType::Dh, connection).await.map_err(explain)?;
-        Ok(Session { service })
+        builder.map_err(VaultError::missing)?.build().await.map_err(VaultError::missing)
     }
 }
 
-/// One connection with its agreed key.
+/// A connection with the key that was agreed on it for one operation.
 struct Session {
     service: SecretService<'static>,
 }
 
 impl Session {
+    async fn agree(connection: zbus::Connection) -> Result<Self, VaultError> {
+        // Encrypted with a key agreed for this session, so that secrets don't pass the bus in the clear.
+        let service = SecretService::connect_with_existing(EncryptionType::Dh, connection).await.map_err(explain)?;
+        Ok(Self { service })
+    }
+
     /// Returns the keyring in which new items go, if it is unlocked.
     async fn unlocked_collection(&self) -> Result<Collection<'_>, VaultError> {
         let collection = self.service.get_default_collection().await.map_err(|error| match error {
