@@ -74,7 +74,21 @@ impl User {
         self.run_with(arguments, "")
     }
 
+    /// Runs the program, and once more where the keyring fell over under it and nothing was begun.
     pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Result<Ran, Trouble> {
+        let falls = self.keyring.falls();
+        let ran = self.run_once(arguments, input)?;
+        if ran.status != Some(5) || !matches!(ran.code(), "keyring-failed" | "keyring-missing") {
+            return Ok(ran);
+        }
+        self.keyring.wait()?;
+        if self.keyring.falls() == falls {
+            return Ok(ran);
+        }
+        self.run_once(arguments, input)
+    }
+
+    fn run_once(&self, arguments: &[&str], input: &str) -> Result<Ran, Trouble> {
         let mut child = self.command(arguments).spawn()?;
         // A command that takes no input may have ended already.
         let _ = child.stdin.take().ok_or("no input")?.write_all(input.as_bytes());
