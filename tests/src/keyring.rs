@@ -227,8 +227,8 @@ impl PrivateKeyring {
 
     /// How often the keyring has fallen over and was started again, unlocked.
     ///
-    /// gnome-keyring 42 to 50 ends itself (SIGTRAP, SIGABRT) where a program is killed between its question and the answer:
-    /// "assertion 'client' failed" is what it logs.
+    /// gnome-keyring 42 to 50 may end itself (SIGTRAP, SIGABRT) where one client goes while another comes: "assertion 'client'
+    /// failed" is what it logs.
     pub fn falls(&self) -> usize {
         std::fs::read_to_string(self.folder.join("falls")).unwrap_or_default().lines().count()
     }
