@@ -233,6 +233,18 @@ impl PrivateKeyring {
         std::fs::read_to_string(self.folder.join("falls")).unwrap_or_default().lines().count()
     }
 
+    /// How many connections the bus has had until now, the one that asks among them: it numbers them (`:1.7`).
+    ///
+    /// # Errors
+    ///
+    /// If the bus does not answer.
+    pub fn connections(&self) -> Result<u32, PrivateKeyringError> {
+        self.ask(|bus| {
+            let number = bus.unique_name().and_then(|name| name.rsplit_once('.')?.1.parse().ok());
+            number.ok_or_else(|| zbus::Error::Failure("the bus gave no number".to_owned()))
+        })
+    }
+
     /// Makes the keyring fall over.
     ///
     /// # Errors

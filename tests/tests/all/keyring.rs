@@ -256,6 +256,21 @@ async fn zbus_session(keyring: &PrivateKeyring) -> secret_service::SecretService
 }
 
 #[tokio::test]
+async fn many_operations_share_one_connection_which_is_renewed_in_time() {
+    let folder = folder();
+    let keyring = PrivateKeyring::start(folder.path()).unwrap();
+    let before = keyring.connections().unwrap();
+    let vault = open(&keyring);
+    vault.store(&name("a"), b"private").await.unwrap();
+    // More than one connection serves.
+    for _ in 0..100 {
+        vault.read(&name("a")).await.unwrap().unwrap();
+    }
+    let made = keyring.connections().unwrap() - before - 1;
+    assert_eq!(made, 2, "each connection that comes or goes may cost the keyring its life");
+}
+
+#[tokio::test]
 async fn a_keyring_that_falls_over_is_started_again_with_what_it_held() {
     let folder = folder();
     let keyring = PrivateKeyring::start(folder.path()).unwrap();

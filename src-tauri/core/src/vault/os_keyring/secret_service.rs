@@ -3,7 +3,7 @@
 //! Source: the Secret Service API 0.2, <https://specifications.freedesktop.org/secret-service-spec/latest/>.
 //! D-Bus is spoken without blocking, so no call holds a thread and a call that is given up leaves nothing behind. Each
 //! operation agrees on a key of its own: the service may have been restarted since the last one, and a session of the old
-//! one would be void. The connection to the bus is kept, since gnome-keyring (42 to 50) may fall over where one client
+//! one would be void. The connection to the bus is kept for a while, since gnome-keyring (42 to 50) may fall over where one client
 //! goes while another comes.
 
 use std::collections::HashMap;
@@ -22,8 +22,19 @@ use crate::vault::{AnchorName, ItemName, ItemVersion, VaultError};
 #[derive(Debug)]
 pub(super) struct SecretServiceKeyring {
     address: Option<String>,
-    connection: Mutex<Option<zbus::Connection>>,
+    connection: Mutex<Option<Kept>>,
 }
+
+/// A connection that several operations use.
+#[derive(Debug, Clone)]
+struct Kept {
+    connection: zbus::Connection,
+    /// How many have agreed on a key over it.
+    sessions: usize,
+}
+
+/// How many sessions one connection is used for: the service keeps each until its connection ends.
+const SESSIONS: usize = 64;
 
 impl SecretServiceKeyring {
     pub(super) fn open() -> Result<Self, VaultError> {
@@ -133,19 +144,27 @@ impl SecretServiceKeyring {
     }
 
     async fn connect(&self) -> Result<Session, VaultError> {
-        let kept = self.kept().clone();
-        if let Some(kept) = kept
-            && let Ok(session) = Session::agree(kept).await
+        let kept = self.take_a_session();
+        if let Some(connection) = kept
+            && let Ok(session) = Session::agree(connection).await
         {
             return Ok(session);
         }
         // There is none yet, or the bus or the service is another one now.
         let connection = self.new_connection().await?;
-        *self.kept() = Some(connection.clone());
+        *self.kept() = Some(Kept { connection: connection.clone(), sessions: 1 });
         Session::agree(connection).await
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<zbus::Connection>> {
+    /// The connection that is kept, while it may be used for one session more.
+    fn take_a_session(&self) -> Option<zbus::Connection> {
+        let mut kept = self.kept();
+        let one = kept.as_mut().filter(|kept| kept.sessions < SESSIONS)?;
+        one.sessions += 1;
+        Some(one.connection.clone())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
