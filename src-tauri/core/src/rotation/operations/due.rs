@@ -90,9 +90,10 @@ impl Keywheel {
                 Ok((starts, due::next(now, &zone, paused, &candidates)))
             })
             .await?;
-        let waits = match self.vault().check().await {
-            Err(error) if !starts.is_empty() => Some(Report::of(&error)),
-            _ => None,
+        // The keyring is not troubled each minute for nothing.
+        let waits = match starts.is_empty() {
+            true => None,
+            false => self.vault().check().await.err().map(|error| Report::of(&error)),
         };
         Ok(Due { starts, waits, next })
     }
