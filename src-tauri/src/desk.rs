@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use keywheel_core::audit::Actor;
 use keywheel_core::clock::{Clock, SystemClock};
 use keywheel_core::error::Report;
-use keywheel_core::schedule::zone;
 use keywheel_core::vault::Vault;
 use keywheel_core::{Error, Keywheel};
 use tauri::ipc::Channel;
@@ -137,7 +136,7 @@ impl Desk {
     pub(crate) async fn read_preferences(&self) {
         let Ok(keywheel) = self.keywheel() else { return };
         let read = async {
-            let paused = keywheel.settings().await?.pause.holds(keywheel.now(), &zone());
+            let paused = keywheel.settings().await?.pause.holds(keywheel.now(), &keywheel.clock().zone());
             Ok::<_, Error>(Preferences::of(&keywheel.setting_views().await?, paused))
         };
         match read.await {

@@ -164,7 +164,7 @@ async fn rotate_all(shell: &Shell, keywheel: &Keywheel, requests: &[Rotate], sto
 
 /// Asks for changes at a time.
 async fn request_at(shell: &Shell, keywheel: &Keywheel, requests: Vec<Rotate>, at: &str) -> Result<Ending, Failure> {
-    let at = schedule::time::parse(at, keywheel.now(), &schedule::zone())?;
+    let at = schedule::time::parse(at, keywheel.now(), &keywheel.clock().zone())?;
     let mut endings = Vec::new();
     for request in requests {
         let done = match keywheel.request_change(request, at).await {

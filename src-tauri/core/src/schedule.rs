@@ -23,11 +23,6 @@ pub use self::error::ScheduleError;
 pub use self::simulation::{SimulatedDay, Simulation, simulate};
 pub use self::window::{Window, is_allowed, next_allowed};
 
-/// The time zone of this machine, asked anew each time: it may change while the program runs.
-pub fn zone() -> TimeZone {
-    TimeZone::system()
-}
-
 /// What the next change of a key is computed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFacts {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use keywheel_core::rotation::proposals::{HeldUp, OwnerGone};
 use keywheel_core::schedule::missed::MissedPolicy;
-use keywheel_core::schedule::zone;
 use serde::Serialize;
 use tauri::State;
 use ts_rs::TS;
@@ -33,6 +32,6 @@ pub(crate) async fn proposals(desk: State<'_, Arc<Desk>>) -> Answer<Proposals> {
         waits_for_keyring: desk.running.waits_for_keyring(),
         held_up: keywheel.held_up().await.map_err(report)?,
         owners_gone: keywheel.owners_gone().await.map_err(report)?,
-        missed: keywheel.missed_policies(&zone()).await.map_err(report)?,
+        missed: keywheel.missed_policies(&keywheel.clock().zone()).await.map_err(report)?,
     })
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use keywheel_core::error::{Class, Explain};
 use keywheel_core::schedule::due::Start;
-use keywheel_core::schedule::zone;
 use keywheel_core::{Error, Keywheel};
 use tauri::{AppHandle, Manager, Runtime};
 use tokio::sync::oneshot;
@@ -37,7 +36,7 @@ pub(crate) async fn start_due<R: Runtime>(app: AppHandle<R>, period: Duration) {
 
 /// Starts what is due now; each goes on by itself, as if a person had begun it. Settles when all have begun, or could not.
 async fn look(desk: &Arc<Desk>, keywheel: &Keywheel) -> Result<(), Error> {
-    let due = keywheel.tick(&zone()).await?;
+    let due = keywheel.tick(&keywheel.clock().zone()).await?;
     desk.running.wait_for_keyring(due.waits_for_keyring());
     let mut beginning = JoinSet::new();
     for start in due.startable() {
@@ -51,7 +50,7 @@ async fn begin(desk: Arc<Desk>, keywheel: Keywheel, start: Start) {
     let credential = start.credential.clone();
     let (tell_failed, failed) = oneshot::channel();
     let operation = |watch| async move {
-        let done = keywheel.run_start(&start, &zone(), watch).await;
+        let done = keywheel.run_start(&start, &keywheel.clock().zone(), watch).await;
         if let Err(error) = &done {
             let _ = tell_failed.send(is_failure(error));
         }

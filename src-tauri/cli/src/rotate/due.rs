@@ -4,7 +4,7 @@ use keywheel_core::lock::LockError;
 use keywheel_core::rotation::decide::Outcome;
 use keywheel_core::rotation::{DueRun, Patience};
 use keywheel_core::schedule::due::{Start, What};
-use keywheel_core::schedule::{Reason, ScheduleError, zone};
+use keywheel_core::schedule::{Reason, ScheduleError};
 use keywheel_core::{Error, Keywheel};
 
 use super::signals::Stop;
@@ -22,7 +22,7 @@ pub(super) async fn rotate(shell: &Shell, keywheel: &Keywheel, dry_run: bool) ->
     let stop = Stop::on_signals();
     let progress = Progress::of_several(shell.output().clone(), shell.is_verbose());
     let begun = |events: tokio::sync::mpsc::UnboundedSender<_>| async move {
-        keywheel.run_due(&zone(), stop.asked(), move |_| events.clone()).await
+        keywheel.run_due(&keywheel.clock().zone(), stop.asked(), move |_| events.clone()).await
     };
     let (done, _) = watched_by(progress, begun).await;
     let DueRun { ended, waits } = done?;
@@ -73,7 +73,7 @@ async fn tell(
 }
 
 async fn list(shell: &Shell, keywheel: &Keywheel) -> Result<Ending, Failure> {
-    let due = keywheel.all_due(&zone()).await?;
+    let due = keywheel.all_due(&keywheel.clock().zone()).await?;
     let row = |start: &Start| vec![start.credential.clone(), what(&start.what), time(&since(start)), why(&start.what)];
     shell.output().table(&due.starts, &["credential", "would", "due since", "why"], row, "Nothing is due.");
     match due.waits {
