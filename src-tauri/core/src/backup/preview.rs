@@ -303,11 +303,10 @@ impl Side {
 }
 
 /// What has a number, a name and a time at which it was made.
-trait Thing {
+trait Thing: PartialEq {
     fn number(&self) -> i64;
     fn name(&self) -> &str;
     fn made(&self) -> Timestamp;
-    fn is_like(&self, other: &Self) -> bool;
 }
 
 impl Thing for Person {
@@ -319,9 +318,6 @@ impl Thing for Person {
     }
     fn made(&self) -> Timestamp {
         self.created
-    }
-    fn is_like(&self, other: &Self) -> bool {
-        self == other
     }
 }
 
@@ -335,9 +331,6 @@ impl Thing for Device {
     fn made(&self) -> Timestamp {
         self.created
     }
-    fn is_like(&self, other: &Self) -> bool {
-        self == other
-    }
 }
 
 impl Thing for Credential {
@@ -350,9 +343,6 @@ impl Thing for Credential {
     fn made(&self) -> Timestamp {
         self.created
     }
-    fn is_like(&self, other: &Self) -> bool {
-        self == other
-    }
 }
 
 fn compare<T: Thing>(here: &[T], known: &Known, there: &[T]) -> Vec<PreviewRow> {
@@ -363,7 +353,7 @@ fn compare<T: Thing>(here: &[T], known: &Known, there: &[T]) -> Vec<PreviewRow> 
     let of_backup = there.iter().map(|thing| {
         let is_it = known.get(&thing.number()).map(|(made, _)| *made == rfc3339(thing.made()));
         let comparison = match (by_number.get(&thing.number()), is_it) {
-            (Some(ours), Some(true)) if ours.is_like(thing) => Comparison::Same,
+            (Some(ours), Some(true)) if *ours == thing => Comparison::Same,
             (Some(_), Some(true)) => Comparison::Differs,
             (None, Some(true)) => Comparison::Removed,
             (None, None) if !names.contains(thing.name()) => Comparison::New,
