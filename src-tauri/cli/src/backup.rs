@@ -134,9 +134,10 @@ fn told_of_created(created: &Created) -> String {
         Proof::Bytes => "Its bytes were read back; only who has the identity can open it.",
     };
     format!(
-        "{} holds the catalogue and {} secrets ({} bytes). {proof}",
+        "{} holds the catalogue and {} secret{} ({} bytes). {proof}",
         created.file.display(),
         created.secrets,
+        if created.secrets == 1 { "" } else { "s" },
         created.bytes
     )
 }
