@@ -4,6 +4,7 @@ use super::*;
 use crate::audit::Outcome;
 use crate::report::ProofFormat;
 use crate::report::tests::Changed;
+use crate::vault::AnchorName;
 
 #[tokio::test]
 async fn a_proof_that_nobody_touched_is_right_in_both_forms_and_however_it_is_laid_out() {
@@ -19,6 +20,22 @@ async fn a_proof_that_nobody_touched_is_right_in_both_forms_and_however_it_is_la
     // What comes later in the audit and for the credential is no part of it.
     changed.keywheel.set_setting("theme", "dark").await.unwrap();
     assert!(matches!(changed.verdict(&json).await, Verdict::Right { .. }));
+}
+
+#[tokio::test]
+async fn a_proof_says_whether_the_keyring_vouches_for_it_and_is_nothing_beside_a_chain_written_anew() {
+    let changed = Changed::new().await;
+    let keywheel = &changed.keywheel;
+    let json = changed.proven(ProofFormat::Json, "proof.json").await;
+    let verdict = changed.verdict(&json).await;
+    assert!(matches!(verdict, Verdict::Right { anchored: false, .. }), "nobody has anchored it yet: {verdict:?}");
+    keywheel.anchor_audit().await;
+    let verdict = changed.verdict(&json).await;
+    let Verdict::Right { anchored: true, row, .. } = verdict else { panic!("{verdict:?}") };
+    // As after somebody has written journal and chain anew: the row is there, and is not the one that was anchored.
+    let name = AnchorName::new(&keywheel.database().vault_id());
+    keywheel.vault().replace(&name, format!("{row} {}", "ab".repeat(32)).as_bytes()).await.unwrap();
+    assert_eq!(changed.verdict(&json).await, Verdict::ChainBroken { first: BadRow::Rewritten { id: row } });
 }
 
 #[tokio::test]
